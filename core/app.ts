@@ -1,0 +1,222 @@
+import { createStorage } from "unstorage";
+import lruCacheDriver from "unstorage/drivers/lru-cache";
+import { Registry } from "prom-client";
+import { createClock } from "./clock.ts";
+import { isLocal, type Config } from "./config/resolve.ts";
+import { connect, type Database } from "./db/database.ts";
+import { migrate } from "./db/migrate.ts";
+import { coreMigrations } from "./db/migrations.ts";
+import { explain, HappyViewError, isHappyViewError } from "./errors.ts";
+import { createEvents } from "./events.ts";
+import { createHealth } from "./health.ts";
+import { createAppHooks } from "./hooks.ts";
+import { createAdminRoutes } from "./http/admin.ts";
+import type { Callers } from "./http/caller.ts";
+import { createHosts } from "./http/hosts.ts";
+import { createOutgoingFetch } from "./http/outgoing.ts";
+import { toResponse, type Reply } from "./http/reply.ts";
+import type { HttpRequest } from "./http/request.ts";
+import { createRouter } from "./http/router.ts";
+import { createIdentityResolver } from "./identity/resolve.ts";
+import { lexiconsAdmin } from "./lexicons/admin.ts";
+import { createLexiconRegistry } from "./lexicons/registry.ts";
+import { lexiconResource } from "./lexicons/resource.ts";
+import { createLogger, type Logger } from "./log.ts";
+import type { PluginApp } from "./plugin-app.ts";
+import { orderPlugins } from "./plugin.ts";
+import { recordsAdmin } from "./records/admin.ts";
+import { createPipeline, type PipelineLimits } from "./records/pipeline.ts";
+import { createRecordStore } from "./records/store.ts";
+import type { Records } from "./records/records.ts";
+import { sweepTombstones } from "./records/tombstones.ts";
+import { createResources, type Resources } from "./resources/resources.ts";
+import type { SourceFile } from "./resources/files.ts";
+import { publicRoutes } from "./http/public.ts";
+import { createSettings } from "./settings.ts";
+import { settingsAdmin } from "./settings-admin.ts";
+import { createXrpc } from "./xrpc/dispatch.ts";
+import { createProxy, proxyAdmin } from "./xrpc/proxy.ts";
+
+export interface AppOptions {
+  config: Config;
+  /** Lexicon and script files by folder; without them what is stored stays as it is. */
+  files?: Readonly<Record<string, readonly SourceFile[]>>;
+  log?: Logger;
+  /** Streams, timers and other background work; off for one-off commands. @default true */
+  background?: boolean;
+  /** Milliseconds since the epoch. @default Date.now */
+  now?: () => number;
+  pipeline?: PipelineLimits;
+}
+
+/** A running instance. */
+export interface App {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly db: Database;
+  readonly records: Records;
+  readonly resources: Resources;
+  /** Answers a web request. */
+  fetch(request: Request): Promise<Response>;
+  /** The same without building a web Request and Response. */
+  handle(request: HttpRequest): Promise<Reply>;
+  /** What a plugin's setup returned. */
+  api(plugin: string): unknown;
+  /** Stops taking work, makes durable what was taken, and closes in reverse order. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Orders the plugins, migrates, sets up, freezes, deploys the files, and is ready. */
+export async function createApp(options: AppOptions): Promise<App> {
+  const { config } = options;
+  const log = options.log ?? createLogger();
+  const plugins = orderPlugins(config.plugins);
+  const clock = createClock(options.now);
+  const db = await connect(config.database);
+  const closers: (() => void | Promise<void>)[] = [() => db.close()];
+  const close = once(() => closeAll(closers, log));
+
+  try {
+    await migrate(db, [{ name: "core", migrations: coreMigrations }, ...plugins], log);
+    const hooks = createAppHooks();
+    const events = createEvents(hooks, clock, log);
+    const settings = await createSettings(db, config.env, config.settings, clock);
+    const lexicons = await createLexiconRegistry(db, hooks, clock, log);
+    const storage = createStorage({ driver: lruCacheDriver({ max: 20_000 }) });
+    const fetch = createOutgoingFetch({ allowPrivate: isLocal(config) });
+    const identity = createIdentityResolver({
+      plcUrl: config.network.plcUrl,
+      storage,
+      fetch,
+      now: clock.now,
+    });
+    const store = createRecordStore(db);
+    const pipeline = createPipeline({
+      db,
+      lexicons,
+      hooks,
+      events,
+      clock,
+      log: log.child("records"),
+      limits: options.pipeline,
+    });
+    closers.push(() => pipeline.close());
+    const health = createHealth();
+    const metrics = new Registry();
+    const router = createRouter({
+      basePath: config.server.basePath,
+      hosts: createHosts(config.server.publicUrl),
+      log: log.child("http"),
+    });
+    const callers: Callers = { admin: [], xrpc: [] };
+    const admin = createAdminRoutes(router, callers, config.adminKey);
+    const fallback = createProxy({ settings, identity, fetch });
+    const xrpc = createXrpc({ router, callers, lexicons, store, hooks, fallback });
+    const resources = createResources(log);
+
+    hooks.hook("identity:changed", ({ did }) => identity.forget(did));
+    publicRoutes({ config, db, health, metrics, router, settings });
+    proxyAdmin(admin, settings, events);
+    settingsAdmin(admin, settings, events);
+    lexiconsAdmin(admin, lexicons, events);
+    recordsAdmin(admin, db, store, lexicons);
+    admin.route("GET /manifest", { permission: "stats:read" }, () => ({ routes: admin.list() }));
+    resources.add(lexiconResource(lexicons, config.lexicons));
+
+    const shared = {
+      config,
+      clock,
+      db,
+      storage,
+      records: { pipeline, store },
+      lexicons,
+      identity,
+      settings,
+      events,
+      fetch,
+      callers,
+    };
+    let frozen = false;
+    const open = <F extends (...args: never[]) => unknown>(what: string, contribute: F): F =>
+      ((...args) => {
+        if (frozen) throw late(what);
+        return contribute(...args);
+      }) as F;
+    const apis = new Map<string, unknown>();
+    for (const plugin of plugins) {
+      const owned: PluginApp = {
+        ...shared,
+        log: log.child(plugin.name),
+        hook: hooks.hook.bind(hooks),
+        http: { route: open("route", router.route) },
+        admin: { route: open("admin route", admin.route) as typeof admin.route, list: admin.list },
+        xrpc: { method: open("XRPC method", xrpc.method), resolve: open("XRPC resolver", xrpc.resolve) },
+        health: { check: open("health check", health.check) },
+        metrics,
+        resource: open("resource kind", resources.add) as PluginApp["resource"],
+        onClose: (closer) => void closers.push(closer),
+      };
+      apis.set(plugin.name, await setUp(plugin.name, () => plugin.setup(owned, apis)));
+    }
+    frozen = true;
+
+    await resources.deploy(options.files ?? {});
+    // Intake stops first: what a closing plugin can no longer handle is read again after the restart.
+    closers.push(() => pipeline.stop());
+    if (options.background !== false) {
+      closers.push(sweepTombstones(db, clock, log));
+      await hooks.callHook("app:ready");
+    }
+    return {
+      config,
+      log,
+      db,
+      records: shared.records,
+      resources,
+      fetch: async (request) => toResponse(await router.handle(request)),
+      handle: router.handle,
+      api: (name) => apis.get(name),
+      close,
+      [Symbol.asyncDispose]: close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function setUp(name: string, setup: () => unknown): Promise<unknown> {
+  try {
+    return await setup();
+  } catch (cause) {
+    if (isHappyViewError(cause)) throw cause;
+    throw new HappyViewError("PLUGIN_SETUP_FAILED", {
+      message: `the plugin "${name}" could not be set up`,
+      hint: "correct its options, or take it out of `plugins` in happyview.config.ts",
+      cause,
+    });
+  }
+}
+
+function late(what: string): HappyViewError {
+  return new HappyViewError("PLUGIN_LATE", {
+    message: `a plugin contributed a ${what} after setup`,
+    hint: "register routes, methods, resource kinds and checks inside setup(), before it returns",
+  });
+}
+
+async function closeAll(closers: (() => void | Promise<void>)[], log: Logger): Promise<void> {
+  for (let closer = closers.pop(); closer; closer = closers.pop()) {
+    try {
+      await closer();
+    } catch (error) {
+      log.error("something did not close cleanly", { error: explain(error) });
+    }
+  }
+}
+
+function once(work: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  return () => (running ??= work());
+}

@@ -1,0 +1,85 @@
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { loadConfig as loadLayers } from "c12";
+import { createJiti, type Jiti } from "jiti";
+import { HappyViewError, isHappyViewError } from "../errors.ts";
+import { checkConfig } from "./schema.ts";
+import { resolveConfig, type Config, type Mode } from "./resolve.ts";
+
+export interface LoadOptions {
+  /** The project folder. @default the working directory */
+  root?: string;
+  mode: Mode;
+  env?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface LoadedConfig {
+  config: Config;
+  /** The file, and the files of the layers it extends; what `dev` watches and `build` bundles. */
+  files: string[];
+}
+
+/** Finds `happyview.config.*`, merges its layers (c12, defu), checks the result and applies the environment. */
+export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
+  const root = resolve(options.root ?? process.cwd());
+  const loaded = await readLayers(root, options.mode);
+  const file = loaded.configFile;
+  if (!file || !loaded.layers?.some((layer) => layer.config))
+    throw new HappyViewError("CONFIG_NOT_FOUND", {
+      message: `there is no happyview.config.ts in ${root}`,
+      hint: "run the command in a project folder, name one with --root, or make one with `npm create happyview`",
+    });
+  const user = checkConfig(withoutLayerKeys(loaded.config), relativeName(root, file));
+  const files = (loaded.layers ?? []).flatMap((layer) =>
+    layer.configFile ? [resolve(layer.cwd ?? root, layer.configFile)] : [],
+  );
+  return {
+    config: resolveConfig(user, { mode: options.mode, root, env: options.env ?? process.env }),
+    files: [...new Set(files)],
+  };
+}
+
+async function readLayers(root: string, mode: Mode): Promise<Awaited<ReturnType<typeof loadLayers>>> {
+  try {
+    return await loadLayers({
+      name: "happyview",
+      cwd: root,
+      envName: mode,
+      dotenv: true,
+      rcFile: false,
+      globalRc: false,
+      packageJson: false,
+      // From source, the config must share our modules instead of getting a second copy from jiti.
+      ...(import.meta.url.endsWith(".ts") ? { jiti: sourceLoader(root) } : {}),
+    });
+  } catch (cause) {
+    if (isHappyViewError(cause)) throw cause;
+    throw new HappyViewError("CONFIG_INVALID", {
+      message: `happyview.config.ts in ${root} cannot be loaded`,
+      hint: "correct the error below; the config is a module that exports defineConfig({ … })",
+      cause,
+    });
+  }
+}
+
+let loads = 0;
+
+function sourceLoader(root: string): Jiti {
+  const load = async (path: string): Promise<unknown> => {
+    loads += 1; // a module is cached by its URL: a changed config needs a new one
+    const loaded = (await import(`${pathToFileURL(path).href}?load=${loads}`)) as { default?: unknown };
+    return loaded.default ?? loaded;
+  };
+  // c12 only calls `import`, always for the default export.
+  return Object.assign(createJiti(root), { import: load as Jiti["import"] });
+}
+
+function withoutLayerKeys(config: object): object {
+  return Object.fromEntries(
+    Object.entries(config).filter(([key]) => key !== "extends" && !key.startsWith("$")),
+  );
+}
+
+function relativeName(root: string, file: string): string {
+  return file.startsWith(root) ? file.slice(root.length + 1) : file;
+}

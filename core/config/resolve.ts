@@ -1,0 +1,93 @@
+import { HappyViewError } from "../errors.ts";
+import type { LexiconOptions } from "../lexicons/resource.ts";
+import type { Plugin } from "../plugin.ts";
+import type { UserConfig } from "./define.ts";
+
+export type Mode = "development" | "production" | "test";
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The config in force: every value present, environment applied. */
+export interface Config {
+  mode: Mode;
+  /** The project folder. */
+  root: string;
+  database: { url: string; maxConnections: number };
+  plugins: Plugin[];
+  lexicons: Record<string, LexiconOptions>;
+  settings: Record<string, string>;
+  server: { publicUrl: string | undefined; host: string; port: number; basePath: string };
+  network: { jetstreamUrl: string; relayUrl: string; plcUrl: string };
+  /** `hv_…`: every admin permission. Never stored, never logged. */
+  adminKey: string | undefined;
+  rateLimit: { capacity: number; refillRate: number };
+  env: Environment;
+}
+
+/** Environment > config > default, for HappyView's variables (admin-api §4). */
+export function resolveConfig(
+  user: UserConfig,
+  options: { mode: Mode; root: string; env: Environment },
+): Config {
+  const { mode, root, env } = options;
+  const text = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
+  const int = (name: string, fallback: number): number => {
+    const value = Number(text(name));
+    return text(name) !== undefined && Number.isInteger(value) && value >= 0 ? value : fallback;
+  };
+  return {
+    mode,
+    root,
+    env,
+    database: {
+      url: text("DATABASE_URL") ?? user.database?.url ?? "file:.data/happyview.db",
+      maxConnections: int("DATABASE_MAX_CONNECTIONS", user.database?.maxConnections ?? 32),
+    },
+    plugins: user.plugins ?? [],
+    lexicons: user.lexicons ?? {},
+    settings: user.settings ?? {},
+    server: {
+      publicUrl: checkUrl("PUBLIC_URL", text("PUBLIC_URL") ?? user.server?.publicUrl),
+      host: text("HOST") ?? user.server?.host ?? "0.0.0.0",
+      port: int("PORT", user.server?.port ?? 3000),
+      basePath: checkBasePath(text("BASE_PATH") ?? user.server?.basePath ?? ""),
+    },
+    network: {
+      jetstreamUrl:
+        text("JETSTREAM_URL") ?? user.network?.jetstreamUrl ?? "wss://jetstream1.us-east.bsky.network",
+      relayUrl: text("RELAY_URL") ?? user.network?.relayUrl ?? "https://bsky.network",
+      plcUrl: text("PLC_URL") ?? user.network?.plcUrl ?? "https://plc.directory",
+    },
+    adminKey: text("HAPPYVIEW_ADMIN_KEY"),
+    rateLimit: {
+      capacity: int("DEFAULT_RATE_LIMIT_CAPACITY", 100),
+      refillRate: Number(text("DEFAULT_RATE_LIMIT_REFILL_RATE") ?? 2) || 2,
+    },
+  };
+}
+
+/** True for a developer's instance, where private addresses are the normal case. */
+export function isLocal(config: Config): boolean {
+  if (config.server.publicUrl === undefined) return true;
+  return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(config.server.publicUrl).hostname);
+}
+
+export function publicUrl({ server }: Config): string {
+  return (server.publicUrl ?? `http://localhost:${server.port}`).replace(/\/+$/, "") + server.basePath;
+}
+
+function checkUrl(name: string, url: string | undefined): string | undefined {
+  if (url === undefined || URL.canParse(url)) return url;
+  throw new HappyViewError("CONFIG_INVALID", {
+    message: `${name} is "${url}", which is not a URL`,
+    hint: `set ${name} to an origin such as https://appview.example`,
+  });
+}
+
+function checkBasePath(path: string): string {
+  const clean = path.replace(/\/+$/, "");
+  if (clean === "" || clean.startsWith("/")) return clean;
+  throw new HappyViewError("CONFIG_INVALID", {
+    message: `BASE_PATH must start with '/' (got: ${path})`,
+    hint: "use for example BASE_PATH=/appview",
+  });
+}

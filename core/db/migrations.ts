@@ -1,0 +1,149 @@
+import type { Migration } from "./migrate.ts";
+
+const views = {
+  records: ["uri", "did", "collection", "rkey", "record", "cid", "indexed_at", "created_at"],
+  record_refs: ["source_uri", "target_uri", "collection"],
+  labels: ["src", "uri", "val", "cts", "exp"],
+  lexicons: [
+    "id",
+    "revision",
+    "lexicon_json",
+    "backfill",
+    "created_at",
+    "updated_at",
+    "target_collection",
+    "action",
+    "source",
+    "authority_did",
+    "last_fetched_at",
+    "token_cost",
+  ],
+} as const;
+
+const keys: Record<keyof typeof views, readonly string[]> = {
+  records: ["uri"],
+  record_refs: ["source_uri", "target_uri"],
+  labels: ["src", "uri", "val"],
+  lexicons: ["id"],
+};
+
+/**
+ * Core's tables. They carry the prefix of HappyView's later versions; the v2.9 names are writable views, so that
+ * `db.raw` scripts of both generations run (admin-api §3). On Postgres text is compared by bytes (COLLATE "C"),
+ * as on SQLite, so that both sort and page alike.
+ */
+export const coreMigrations: readonly Migration[] = [
+  {
+    id: "0001_records",
+    sqlite: records({ text: "TEXT", indexedAtDefault: "DEFAULT (datetime('now'))" }),
+    postgres: records({ text: 'TEXT COLLATE "C"', indexedAtDefault: "" }),
+  },
+  {
+    id: "0002_lexicons_and_settings",
+    sqlite: lexiconsAndSettings("TEXT", "DEFAULT (datetime('now'))"),
+    postgres: lexiconsAndSettings('TEXT COLLATE "C"', "DEFAULT (now()::text)"),
+  },
+  { id: "0003_views", sqlite: sqliteViews(), postgres: postgresViews() },
+];
+
+function records({ text, indexedAtDefault }: { text: string; indexedAtDefault: string }): string {
+  const columns = (indexedAt: string): string => `
+    uri ${text} PRIMARY KEY,
+    did ${text} NOT NULL,
+    collection ${text} NOT NULL,
+    rkey ${text} NOT NULL,
+    record TEXT NOT NULL,
+    cid ${text} NOT NULL DEFAULT '',
+    indexed_at ${text} ${indexedAt},
+    created_at ${text} NOT NULL,
+    rev ${text} NOT NULL DEFAULT ''`;
+  // coalesce: rows written by scripts have no indexed_at; they come last, and a keyset passes over no null.
+  return `
+  CREATE TABLE happyview_records (${columns(indexedAtDefault)});
+  CREATE INDEX happyview_records_by_arrival ON happyview_records (collection, coalesce(indexed_at, '') DESC, uri DESC);
+  CREATE INDEX happyview_records_by_creation ON happyview_records (collection, created_at DESC, uri DESC);
+  CREATE INDEX happyview_records_by_repo ON happyview_records (did, collection, coalesce(indexed_at, '') DESC, uri DESC);
+  CREATE TABLE happyview_withheld_records (${columns("")});
+  CREATE INDEX happyview_withheld_records_by_repo ON happyview_withheld_records (did);
+  CREATE TABLE happyview_record_refs (
+    source_uri ${text} NOT NULL REFERENCES happyview_records (uri) ON DELETE CASCADE,
+    target_uri ${text} NOT NULL,
+    collection ${text} NOT NULL,
+    PRIMARY KEY (source_uri, target_uri)
+  );
+  CREATE INDEX happyview_record_refs_by_target ON happyview_record_refs (target_uri, collection);
+  CREATE TABLE happyview_record_tombstones (uri ${text} PRIMARY KEY, rev ${text} NOT NULL, deleted_at ${text} NOT NULL);
+  CREATE INDEX happyview_record_tombstones_by_age ON happyview_record_tombstones (deleted_at);
+  CREATE TABLE happyview_accounts (
+    did ${text} PRIMARY KEY,
+    status ${text} NOT NULL,
+    status_rev ${text} NOT NULL,
+    void_before ${text} NOT NULL DEFAULT ''
+  );
+  CREATE TABLE happyview_labels (
+    src ${text} NOT NULL,
+    uri ${text} NOT NULL,
+    val ${text} NOT NULL,
+    cts TEXT NOT NULL,
+    exp TEXT,
+    PRIMARY KEY (src, uri, val)
+  );
+  CREATE INDEX happyview_labels_by_uri ON happyview_labels (uri);
+  `;
+}
+
+function lexiconsAndSettings(text: string, now: string): string {
+  return `
+  CREATE TABLE happyview_lexicons (
+    id ${text} PRIMARY KEY,
+    revision INTEGER NOT NULL DEFAULT 1,
+    lexicon_json TEXT NOT NULL,
+    backfill INTEGER NOT NULL DEFAULT 1,
+    target_collection TEXT,
+    action TEXT,
+    token_cost INTEGER,
+    source TEXT NOT NULL DEFAULT 'manual',
+    authority_did TEXT,
+    last_fetched_at TEXT,
+    created_at TEXT NOT NULL ${now},
+    updated_at TEXT NOT NULL ${now},
+    origin TEXT NOT NULL DEFAULT 'admin',
+    config_hash TEXT
+  );
+  CREATE TABLE happyview_instance_settings (key ${text} PRIMARY KEY, value TEXT NOT NULL, updated_at TEXT NOT NULL ${now});
+  CREATE TABLE happyview_stream_positions (source ${text} PRIMARY KEY, position TEXT NOT NULL, updated_at TEXT NOT NULL);
+  `;
+}
+
+/** A plain view of one table is writable on Postgres as it is, ON CONFLICT included. */
+function postgresViews(): string {
+  return Object.entries(views)
+    .map(([name, columns]) => `CREATE VIEW ${name} AS SELECT ${columns.join(", ")} FROM happyview_${name};`)
+    .join("\n");
+}
+
+/** SQLite needs a trigger for each kind of write. Columns that an INSERT leaves out arrive as null: defaults are filled in here. */
+function sqliteViews(): string {
+  const defaults: Record<string, string> = {
+    cid: "''",
+    indexed_at: "datetime('now')",
+    created_at: "datetime('now')",
+    updated_at: "datetime('now')",
+    revision: "1",
+    backfill: "1",
+    source: "'manual'",
+  };
+  return Object.entries(views)
+    .map(([name, columns]) => {
+      const table = `happyview_${name}`;
+      const key = keys[name as keyof typeof views].map((k) => `${k} = OLD.${k}`).join(" AND ");
+      const values = columns.map((c) => (defaults[c] ? `coalesce(NEW.${c}, ${defaults[c]})` : `NEW.${c}`));
+      return [
+        `CREATE VIEW ${name} AS SELECT ${columns.join(", ")} FROM ${table};`,
+        `CREATE TRIGGER ${name}_insert INSTEAD OF INSERT ON ${name} BEGIN INSERT INTO ${table} (${columns.join(", ")}) VALUES (${values.join(", ")}); END;`,
+        `CREATE TRIGGER ${name}_update INSTEAD OF UPDATE ON ${name} BEGIN UPDATE ${table} SET ${columns.map((c) => `${c} = NEW.${c}`).join(", ")} WHERE ${key}; END;`,
+        `CREATE TRIGGER ${name}_delete INSTEAD OF DELETE ON ${name} BEGIN DELETE FROM ${table} WHERE ${key}; END;`,
+      ].join("\n");
+    })
+    .join("\n");
+}

@@ -1,0 +1,113 @@
+import { drizzle } from "drizzle-orm/pg-proxy";
+import postgres from "postgres";
+import { HappyViewError } from "../errors.ts";
+import type { BulkInsert, Database, Queries, SqlValue } from "./database.ts";
+import { createTableCache, type Orm, type Schema } from "./schema.ts";
+
+type Sql = postgres.Sql<{ bigint: number }>;
+type Runner = Pick<Sql, "unsafe">;
+
+/** A pool of postgres.js connections. Counts and cursors fit a double, so int8 is read as a number. */
+export async function openPostgres(url: string, max: number): Promise<Database> {
+  const sql: Sql = postgres(url, {
+    max,
+    connect_timeout: 10,
+    idle_timeout: 300,
+    onnotice: () => {},
+    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+    connection: { application_name: "happyview" },
+  });
+  try {
+    await sql`SELECT 1`;
+  } catch (cause) {
+    await sql.end({ timeout: 1 });
+    throw new HappyViewError("DATABASE_UNREACHABLE", {
+      message: `Postgres at ${withoutCredentials(url)} cannot be reached`,
+      hint: "check DATABASE_URL, that the server runs, and that the user may connect to that database",
+      cause,
+    });
+  }
+  const tables = createTableCache("postgres");
+  return {
+    ...createQueries(sql, tables),
+    location: withoutCredentials(url),
+    source: { dialect: "postgres", url },
+    // postgres.js types the result as unwrapped row lists; ours is whatever `work` resolves to.
+    transaction: <T>(work: (tx: Queries) => Promise<T>) =>
+      sql.begin((tx) => work(createQueries(tx as unknown as Runner, tables))) as Promise<T>,
+    // Classes of SQLSTATE: 22 data exception, 23 integrity constraint violation, 54 program limit exceeded.
+    isDataError: (error) => error instanceof postgres.PostgresError && /^(22|23|54)/.test(error.code),
+    close: () => sql.end({ timeout: 5 }),
+  };
+}
+
+function createQueries(sql: Runner, tables: <S>(schema: Schema<S>) => S): Queries {
+  const run = (text: string, params: readonly unknown[]) =>
+    sql.unsafe(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
+  return {
+    dialect: "postgres",
+    tables,
+    orm: createOrm(sql),
+    async all<T>(text: string, params: readonly SqlValue[] = []) {
+      return [...(await run(numbered(text), params.map(bind)))] as T[]; // the caller knows the columns it selects
+    },
+    async get<T>(text: string, params: readonly SqlValue[] = []) {
+      return (await run(numbered(text), params.map(bind)))[0] as T | undefined;
+    },
+    async run(text, params = []) {
+      return (await run(numbered(text), params.map(bind))).count;
+    },
+    async selectByKeys<T>(select: string, column: string, keys: readonly string[]) {
+      if (keys.length === 0) return [];
+      return [...(await run(`${select} WHERE ${column} = ANY($1::text[])`, [keys]))] as T[];
+    },
+    async insertMany(insert, rows) {
+      if (rows.length === 0) return;
+      const columns = Object.keys(insert.columns).map((_, i) => rows.map((row) => bind(row[i] ?? null)));
+      await run(insertSql(insert), columns);
+    },
+    async deleteByKeys(table, column, keys) {
+      if (keys.length === 0) return 0;
+      return (await run(`DELETE FROM ${table} WHERE ${column} = ANY($1::text[])`, [keys])).count;
+    },
+  };
+}
+
+function insertSql({ table, columns, onConflict }: BulkInsert): string {
+  const names = Object.keys(columns);
+  const arrays = Object.values(columns).map(
+    (type, i) => `$${i + 1}::${type === "int" ? "bigint" : "text"}[]`,
+  );
+  return `INSERT INTO ${table} (${names.join(", ")}) SELECT * FROM unnest(${arrays.join(", ")})${onConflict ? ` ON CONFLICT ${onConflict}` : ""}`;
+}
+
+// The builders we use are the same on both dialects; see schema.ts for why SQLite's types stand for both.
+function createOrm(sql: Runner): Orm {
+  return drizzle(async (text, params, method) => {
+    const query = sql.unsafe(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
+    if (method !== "execute") return { rows: [...(await query.values())] };
+    return { rows: [...(await query)] };
+  }) as unknown as Orm;
+}
+
+const texts = new Map<string, string>();
+
+/** `?` → `$1`, outside of quotes; cached, since the texts come from our code. */
+function numbered(text: string): string {
+  let known = texts.get(text);
+  if (known === undefined) {
+    let n = 0;
+    known = text.replace(/'(?:[^']|'')*'|"[^"]*"|\?/g, (part) => (part === "?" ? `$${++n}` : part));
+    if (texts.size > 1000) texts.clear();
+    texts.set(text, known);
+  }
+  return known;
+}
+
+function bind(value: SqlValue): SqlValue {
+  return typeof value === "boolean" ? (value ? 1 : 0) : value;
+}
+
+function withoutCredentials(url: string): string {
+  return url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/, "");
+}

@@ -1,0 +1,32 @@
+import { explain } from "./errors.ts";
+
+export interface CheckResult {
+  ok: boolean;
+  /** What an operator should know, also when all is well. */
+  detail?: Record<string, unknown>;
+}
+
+export interface Health {
+  /** Adds a check to `GET /health/ready`; one that throws is not ok. */
+  check(name: string, run: () => CheckResult | Promise<CheckResult>): void;
+  report(): Promise<{ ready: boolean; checks: Record<string, CheckResult> }>;
+}
+
+export function createHealth(): Health {
+  const checks = new Map<string, () => CheckResult | Promise<CheckResult>>();
+  return {
+    check: (name, run) => void checks.set(name, run),
+    async report() {
+      const results = await Promise.all(
+        [...checks].map(async ([name, run]): Promise<[string, CheckResult]> => {
+          try {
+            return [name, await run()];
+          } catch (error) {
+            return [name, { ok: false, detail: { error: explain(error) } }];
+          }
+        }),
+      );
+      return { ready: results.every(([, result]) => result.ok), checks: Object.fromEntries(results) };
+    },
+  };
+}

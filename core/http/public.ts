@@ -1,0 +1,61 @@
+import type { Registry } from "prom-client";
+import { publicUrl, type Config } from "../config/resolve.ts";
+import type { Database } from "../db/database.ts";
+import type { Health } from "../health.ts";
+import type { Settings } from "../settings.ts";
+import { version } from "../version.ts";
+import { json, redirect, reply, text } from "./reply.ts";
+import type { Router } from "./router.ts";
+
+export interface PublicParts {
+  config: Config;
+  db: Database;
+  health: Health;
+  metrics: Registry;
+  router: Router;
+  settings: Settings;
+}
+
+/** What everybody may ask of an instance (admin-api §5). */
+export function publicRoutes({ config, db, health, metrics, router, settings }: PublicParts): void {
+  for (const name of ["app_name", "logo_uri", "client_uri", "tos_uri", "policy_uri"])
+    settings.define({ key: name, env: name.toUpperCase() });
+  settings.define({ key: "feature.spaces_enabled", env: "FEATURE_SPACES_ENABLED", default: "false" });
+
+  health.check("database", async () => {
+    await db.get("SELECT 1 AS one");
+    return { ok: true, detail: { dialect: db.dialect } };
+  });
+
+  router.route("GET /health", () => text("ok"), { anyHost: true, atRoot: true });
+  router.route(
+    "GET /health/ready",
+    async () => {
+      const report = await health.report();
+      return json(report, report.ready ? 200 : 503);
+    },
+    { anyHost: true, atRoot: true },
+  );
+  router.route(
+    "GET /metrics",
+    async () => reply(200, await metrics.metrics(), { "content-type": metrics.contentType }),
+    {
+      anyHost: true,
+      atRoot: true,
+    },
+  );
+  router.route("GET /config", () => ({
+    public_url: publicUrl(config),
+    version,
+    database_backend: db.dialect,
+    jetstream_url: config.network.jetstreamUrl,
+    relay_url: config.network.relayUrl,
+    plc_url: config.network.plcUrl,
+    default_rate_limit_capacity: config.rateLimit.capacity,
+    default_rate_limit_refill_rate: config.rateLimit.refillRate,
+    app_name: settings.get("app_name") ?? null,
+    logo_url: settings.get("logo_uri") ?? null,
+    features: { spaces: settings.isOn("feature.spaces_enabled") },
+  }));
+  router.route("GET /", () => redirect(`${config.server.basePath}/dashboard/`), { anyHost: true });
+}

@@ -1,0 +1,146 @@
+import { addRoute, createRouter as createTable, findRoute } from "rou3";
+import { explain, HappyViewError, isHttpError, Rejection } from "../errors.ts";
+import type { Logger } from "../log.ts";
+import { corsHeaders, preflight } from "./cors.ts";
+import type { Hosts } from "./hosts.ts";
+import { errorReply, html, toReply, type Reply } from "./reply.ts";
+import { splitUrl, type HttpRequest } from "./request.ts";
+
+export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+export type RoutePattern = `${Method} /${string}`;
+
+export interface RouteContext {
+  request: HttpRequest;
+  params: Readonly<Record<string, string>>;
+  /** The raw query string; `URLSearchParams` for most, sync-and-xrpc §4.4 for XRPC. */
+  query: string;
+}
+
+/** Its result: a Reply, nothing (204), or a value (JSON). */
+export type Handler = (context: RouteContext) => unknown;
+
+export interface RouteOptions {
+  /** Answers for every Host; other routes only for the domains of the instance (sync-and-xrpc §6.1). @default false */
+  anyHost?: boolean;
+  /** Stays at the root when the instance has a base path. @default false */
+  atRoot?: boolean;
+}
+
+export interface Router {
+  route(pattern: RoutePattern, handler: Handler, options?: RouteOptions): void;
+  handle(request: HttpRequest): Promise<Reply>;
+  /** All patterns, for `GET /admin/manifest` and the docs. */
+  list(): string[];
+}
+
+interface Route {
+  handler: Handler;
+  options: RouteOptions;
+}
+
+/** The way of a request: CORS, base path, host, route, answer. */
+export function createRouter({
+  basePath,
+  hosts,
+  log,
+}: {
+  basePath: string;
+  hosts: Hosts;
+  log: Logger;
+}): Router {
+  const table = createTable<Route>();
+  const known = new Map<string, Set<string>>();
+  const paths = createTable<string>();
+
+  async function answer(request: HttpRequest): Promise<Reply> {
+    const { path, query } = splitUrl(request.url);
+    const local =
+      path.startsWith(`${basePath}/`) || path === basePath ? path.slice(basePath.length) || "/" : undefined;
+    const match = findRoute(table, request.method, path, { params: true });
+    const atRoot = match?.data.options.atRoot === true;
+    const found = atRoot
+      ? match
+      : local === undefined
+        ? undefined
+        : findRoute(table, request.method, local, { params: true });
+    if (!found || (basePath !== "" && !atRoot && found.data.options.atRoot)) return missing(request, local);
+    if (!found.data.options.anyHost && !hosts.has(hostOf(request))) throw new Rejection(421, "Unknown host");
+    return toReply(await found.data.handler({ request, params: decoded(found.params), query }));
+  }
+
+  function missing(request: HttpRequest, local: string | undefined): Reply {
+    const path = local === undefined ? undefined : findRoute(paths, "", local);
+    const methods = path === undefined ? undefined : known.get(path.data);
+    if (methods) {
+      const allow = [...methods].join(", ");
+      throw new Rejection(405, "Method Not Allowed", { allow });
+    }
+    if (local?.startsWith("/admin/") || local?.startsWith("/xrpc/")) throw new Rejection(404, "Not Found");
+    if (local !== undefined && isDomainScoped(local) && !hosts.has(hostOf(request)))
+      throw new Rejection(421, "Unknown host");
+    return html(notFoundPage, 404);
+  }
+
+  return {
+    route(pattern, handler, options = {}) {
+      const [method, path] = pattern.split(" ", 2) as [Method, string]; // the pattern's type says so
+      const methods = known.get(path) ?? new Set();
+      if (methods.has(method))
+        throw new HappyViewError("CONTRIBUTION_DUPLICATE", {
+          message: `two owners contribute the route ${pattern}`,
+          hint: "remove one of the plugins from the config",
+        });
+      if (!known.has(path)) addRoute(paths, "", path, path);
+      known.set(path, methods.add(method));
+      addRoute(table, method, path, { handler, options });
+    },
+    async handle(request) {
+      if (request.method === "OPTIONS") return preflight(request);
+      const cors = corsHeaders(request);
+      try {
+        const result = await answer(request);
+        return request.headers.get("origin") === null ? result : withHeaders(result, cors);
+      } catch (error) {
+        if (!isHttpError(error))
+          log.error("a request failed", {
+            method: request.method,
+            path: splitUrl(request.url).path,
+            error: explain(error),
+          });
+        return withHeaders(errorReply(error), cors);
+      }
+    },
+    list: () => [...known].flatMap(([path, methods]) => [...methods].map((method) => `${method} ${path}`)),
+  };
+}
+
+const notFoundPage = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Not found</title>
+<h1>Nothing is served here</h1><p>Queries are under <code>/xrpc/</code>, health is at <a href="/health">/health</a>.</p></html>`;
+
+/** Paths that belong to a domain even where no plugin serves them yet. */
+function isDomainScoped(path: string): boolean {
+  return /^\/(oauth|auth|config|settings|external-auth|\.well-known)(\/|$)|^\/oauth-client-metadata\.json$/.test(
+    path,
+  );
+}
+
+function hostOf(request: HttpRequest): string {
+  const host = request.headers.get("x-forwarded-host") ?? request.headers.get("host") ?? "";
+  return (
+    host.startsWith("[") ? host.slice(0, host.indexOf("]") + 1) : (host.split(":", 1)[0] ?? "")
+  ).toLowerCase();
+}
+
+function decoded(params: Record<string, string> | undefined): Record<string, string> {
+  if (!params) return {};
+  try {
+    return Object.fromEntries(Object.entries(params).map(([key, value]) => [key, decodeURIComponent(value)]));
+  } catch {
+    throw new Rejection(400, "Invalid URL: a % is not followed by two hexadecimal digits");
+  }
+}
+
+function withHeaders(made: Reply, headers: Record<string, string>): Reply {
+  Object.assign(made.headers, headers);
+  return made;
+}

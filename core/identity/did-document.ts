@@ -1,0 +1,65 @@
+import { HappyViewError } from "../errors.ts";
+
+export interface Identity {
+  did: string;
+  /** The first at:// alias; not verified against DNS. */
+  handle: string | null;
+  /** Multibase key of `#atproto`. */
+  signingKey: string | null;
+  /** Endpoints by fragment: `atproto_pds`, `atproto_labeler`. */
+  services: Readonly<Record<string, string>>;
+}
+
+/** Where the document of a DID lies; did:web with ports (`%3A`) and paths as its specification says. */
+export function documentUrl(did: string, plcUrl: string): string {
+  if (did.startsWith("did:plc:"))
+    return `${plcUrl.replace(/\/$/, "")}/${encodeURIComponent(did).replaceAll("%3A", ":")}`;
+  const parts = did.startsWith("did:web:") ? did.slice("did:web:".length).split(":") : [];
+  const [host, ...path] = parts.map((part) => decodeURIComponent(part));
+  if (!host)
+    throw new HappyViewError("IDENTITY_UNRESOLVED", {
+      message: `${did} is of a DID method that AT Protocol does not use`,
+      hint: "only did:plc and did:web can be resolved",
+    });
+  const scheme = /^(localhost|127\.0\.0\.1)(:|$)/.test(host) ? "http" : "https";
+  return `${scheme}://${host}/${path.length > 0 ? `${path.map(encodeURIComponent).join("/")}/` : ".well-known/"}did.json`;
+}
+
+/** Reads what we use of a DID document. Service ids may be relative (`#atproto_pds`) or full (`did:…#atproto_pds`). */
+export function parseDocument(did: string, document: unknown): Identity {
+  const doc = asObject(document);
+  if (doc["id"] !== did)
+    throw new HappyViewError("IDENTITY_UNRESOLVED", {
+      message: `the DID document of ${did} says that it is of ${JSON.stringify(doc["id"])}`,
+      hint: "the host of the document is misconfigured; nothing of it was used",
+    });
+  const fragmentOf = (id: unknown): string | undefined => {
+    if (typeof id !== "string") return undefined;
+    if (id.startsWith("#")) return id.slice(1);
+    return id.startsWith(`${did}#`) ? id.slice(did.length + 1) : undefined;
+  };
+  const services: Record<string, string> = {};
+  for (const entry of asList(doc["service"])) {
+    const fragment = fragmentOf(entry["id"]);
+    const endpoint = entry["serviceEndpoint"];
+    if (fragment && typeof endpoint === "string" && URL.canParse(endpoint))
+      services[fragment] ??= endpoint.replace(/\/$/, "");
+  }
+  const key = asList(doc["verificationMethod"]).find((entry) => fragmentOf(entry["id"]) === "atproto");
+  const aliases = Array.isArray(doc["alsoKnownAs"]) ? doc["alsoKnownAs"] : [];
+  const alias = aliases.find((a): a is string => typeof a === "string" && a.startsWith("at://"));
+  return {
+    did,
+    handle: alias?.slice("at://".length) ?? null,
+    signingKey: typeof key?.["publicKeyMultibase"] === "string" ? key["publicKeyMultibase"] : null,
+    services,
+  };
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
+}
+
+function asList(value: unknown): Record<string, unknown>[] {
+  return Array.isArray(value) ? value.map(asObject) : [];
+}

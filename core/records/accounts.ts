@@ -1,0 +1,75 @@
+import type { Queries } from "../db/database.ts";
+import type { AccountEvent } from "./change.ts";
+import { extractRefs } from "./refs.ts";
+import { intoRefs } from "./write.ts";
+
+const columns = "uri, did, collection, rkey, record, cid, indexed_at, created_at, rev";
+
+/** Inactive statuses that take the records out of sight; the others say that a host has trouble, not the account. */
+const withheldStatuses = new Set(["takendown", "suspended", "deactivated"]);
+
+/**
+ * Folds an account event into the index (account hosting spec; HappyView ignores them, issue 88).
+ * Deleted: the records go, and commits older than the event are void from now on, however late they arrive.
+ * Taken down, suspended, deactivated: the records are set aside until the account is active again.
+ * Returns false for an event older than the last one applied.
+ */
+export async function applyAccount(tx: Queries, event: AccountEvent): Promise<boolean> {
+  const before = await tx.get<{ status: string; status_rev: string }>(
+    "SELECT status, status_rev FROM happyview_accounts WHERE did = ?",
+    [event.did],
+  );
+  if (before && event.rev <= before.status_rev) return false;
+  const status = event.active ? "active" : (event.status ?? "deactivated");
+  if (!before && status === "active") return true; // the usual case, and nothing to remember
+  if (status === "deleted") await forget(tx, event.did);
+  else if (withheldStatuses.has(status)) await withhold(tx, event.did);
+  else await restore(tx, event.did);
+  await tx.run(
+    `INSERT INTO happyview_accounts (did, status, status_rev, void_before) VALUES (?, ?, ?, ?)
+     ON CONFLICT (did) DO UPDATE SET status = excluded.status, status_rev = excluded.status_rev,
+       void_before = CASE WHEN excluded.void_before = '' THEN happyview_accounts.void_before ELSE excluded.void_before END`,
+    [
+      event.did,
+      withheldStatuses.has(status) || status === "deleted" ? status : "active",
+      event.rev,
+      status === "deleted" ? event.rev : "",
+    ],
+  );
+  return true;
+}
+
+async function forget(tx: Queries, did: string): Promise<void> {
+  await tx.run("DELETE FROM happyview_records WHERE did = ?", [did]);
+  await tx.run("DELETE FROM happyview_withheld_records WHERE did = ?", [did]);
+  // void_before says all that these said.
+  await tx.run("DELETE FROM happyview_record_tombstones WHERE uri >= ? AND uri < ?", [
+    `at://${did}/`,
+    `at://${did}0`,
+  ]);
+}
+
+async function withhold(tx: Queries, did: string): Promise<void> {
+  await tx.run(
+    `INSERT INTO happyview_withheld_records (${columns}) SELECT ${columns} FROM happyview_records WHERE did = ? ON CONFLICT (uri) DO NOTHING`,
+    [did],
+  );
+  await tx.run("DELETE FROM happyview_records WHERE did = ?", [did]);
+}
+
+async function restore(tx: Queries, did: string): Promise<void> {
+  const rows = await tx.all<{ uri: string; collection: string; record: string }>(
+    "SELECT uri, collection, record FROM happyview_withheld_records WHERE did = ?",
+    [did],
+  );
+  if (rows.length === 0) return;
+  await tx.run(
+    `INSERT INTO happyview_records (${columns}) SELECT ${columns} FROM happyview_withheld_records WHERE did = ? ON CONFLICT (uri) DO NOTHING`,
+    [did],
+  );
+  await tx.run("DELETE FROM happyview_withheld_records WHERE did = ?", [did]);
+  const refs = rows.flatMap((row) =>
+    [...extractRefs(JSON.parse(row.record))].map((target) => [row.uri, target, row.collection]),
+  );
+  await tx.insertMany(intoRefs, refs);
+}

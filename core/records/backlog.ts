@@ -1,0 +1,85 @@
+import type { SourceEvent, StreamPosition } from "./change.ts";
+
+export interface Entry {
+  event: SourceEvent;
+  position: StreamPosition | undefined;
+  done: boolean;
+}
+
+/**
+ * Events in the order of their arrival until they are durable. The position of a source may only move to where every
+ * earlier event is done, however the events overtake each other in between.
+ */
+export class Backlog {
+  readonly #limit: number;
+  #entries: Entry[] = [];
+  #head = 0;
+  #saved = new Map<string, string>();
+  #reached = new Map<string, string>();
+  #waiting: { until: number; go: () => void }[] = [];
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get size(): number {
+    return this.#entries.length - this.#head;
+  }
+
+  add(entry: Entry): void {
+    this.#entries.push(entry);
+  }
+
+  finish(entry: Entry): void {
+    entry.done = true;
+  }
+
+  /** The positions to store together with `batch`, one a source; empty when none moves. */
+  positionsAfter(batch: readonly Entry[]): StreamPosition[] {
+    const now = new Set(batch);
+    const reached = new Map(this.#reached);
+    for (let i = this.#head; i < this.#entries.length; i++) {
+      const entry = this.#entries[i];
+      if (!entry || !(entry.done || now.has(entry))) break;
+      if (entry.position) reached.set(entry.position.source, entry.position.position);
+    }
+    return [...reached]
+      .filter(([source, position]) => this.#saved.get(source) !== position)
+      .map(([source, position]) => ({ source, position }));
+  }
+
+  /** The positions are stored: they need not be written again. */
+  confirm(positions: readonly StreamPosition[]): void {
+    for (const { source, position } of positions) this.#saved.set(source, position);
+  }
+
+  /** Drops what is done from the front and lets sources and waiters go on. */
+  settle(): void {
+    for (let entry = this.#entries[this.#head]; entry?.done; entry = this.#entries[++this.#head])
+      if (entry.position) this.#reached.set(entry.position.source, entry.position.position);
+    if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
+      this.#entries = this.#entries.slice(this.#head);
+      this.#head = 0;
+    }
+    const size = this.size;
+    const go = this.#waiting.filter((waiter) => size <= waiter.until);
+    if (go.length === 0) return;
+    this.#waiting = this.#waiting.filter((waiter) => size > waiter.until);
+    for (const waiter of go) waiter.go();
+  }
+
+  /** Nothing while there is room, else a promise that resolves when half of it is free again. */
+  room(): Promise<void> | undefined {
+    if (this.size < this.#limit) return undefined;
+    this.settle();
+    if (this.size < this.#limit) return undefined;
+    return new Promise((go) => this.#waiting.push({ until: this.#limit / 2, go }));
+  }
+
+  /** Resolves when nothing is left. */
+  drained(): Promise<void> {
+    this.settle();
+    if (this.size === 0) return Promise.resolve();
+    return new Promise((go) => this.#waiting.push({ until: 0, go }));
+  }
+}

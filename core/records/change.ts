@@ -1,0 +1,58 @@
+/** A repo's `<uri>` from its parts. */
+export function atUri(did: string, collection: string, rkey: string): string {
+  return `at://${did}/${collection}/${rkey}`;
+}
+
+export type RecordAction = "create" | "update" | "delete";
+
+/** One operation of one commit, from any source. */
+export interface CommitEvent {
+  kind: "commit";
+  action: RecordAction;
+  did: string;
+  collection: string;
+  rkey: string;
+  /** The commit's TID. The greater one wins; empty when the source does not know it. */
+  rev: string;
+  /** JSON form of the record; absent on delete. */
+  record?: Record<string, unknown> | undefined;
+  /** As claimed by the source; empty when it claims none. */
+  cid: string;
+}
+
+/** A change of an account's hosting status (account hosting spec: deleted, takendown, suspended, deactivated). */
+export interface AccountEvent {
+  kind: "account";
+  did: string;
+  active: boolean;
+  status?: string | undefined;
+  /** The event's time as a TID, so that it compares with a commit's rev. */
+  rev: string;
+}
+
+/** The DID document or handle changed: nothing is stored, caches forget the DID. */
+export interface IdentityEvent {
+  kind: "identity";
+  did: string;
+  handle?: string | undefined;
+}
+
+export type SourceEvent = CommitEvent | AccountEvent | IdentityEvent;
+
+/** How far a source has been read, stored in the same transaction as what was read. */
+export interface StreamPosition {
+  source: string;
+  position: string;
+}
+
+/** What was written, in order. */
+export interface AppliedChange {
+  action: RecordAction;
+  uri: string;
+  did: string;
+  collection: string;
+  rkey: string;
+  cid: string;
+  /** JSON text as stored; null on delete. */
+  record: string | null;
+}

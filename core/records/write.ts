@@ -1,0 +1,174 @@
+import type { BulkInsert, Queries } from "../db/database.ts";
+import type { Clock } from "../clock.ts";
+import { atUri, type AppliedChange, type CommitEvent } from "./change.ts";
+import { extractRefs } from "./refs.ts";
+
+const upsert = (table: string): BulkInsert => ({
+  table,
+  columns: {
+    uri: "text",
+    did: "text",
+    collection: "text",
+    rkey: "text",
+    record: "text",
+    cid: "text",
+    rev: "text",
+    indexed_at: "text",
+    created_at: "text",
+  },
+  onConflict:
+    "(uri) DO UPDATE SET record = excluded.record, cid = excluded.cid, rev = excluded.rev, indexed_at = excluded.indexed_at",
+});
+const intoRecords = upsert("happyview_records");
+const intoWithheld = upsert("happyview_withheld_records");
+
+export const intoRefs: BulkInsert = {
+  table: "happyview_record_refs",
+  columns: { source_uri: "text", target_uri: "text", collection: "text" },
+  onConflict: "DO NOTHING",
+};
+const intoTombstones: BulkInsert = {
+  table: "happyview_record_tombstones",
+  columns: { uri: "text", rev: "text", deleted_at: "text" },
+  onConflict: "(uri) DO UPDATE SET rev = excluded.rev, deleted_at = excluded.deleted_at",
+};
+
+interface Known {
+  rev: string;
+  exists: boolean;
+  tombstone: boolean;
+}
+
+/**
+ * Writes a batch of operations, given in the order they happened, and tells which were applied.
+ * An operation whose rev is not greater than what is known of its URI is stale and changes nothing: sources repeat
+ * and reorder, and a tombstone keeps a late create from bringing a deleted record back.
+ */
+export async function writeCommits(
+  tx: Queries,
+  events: readonly CommitEvent[],
+  clock: Clock,
+): Promise<AppliedChange[]> {
+  const accounts = await accountsOf(tx, events);
+  const visible = events.filter((event) => !accounts.get(event.did)?.withheld);
+  const withheld = events.filter((event) => accounts.get(event.did)?.withheld);
+  const current = (event: CommitEvent): boolean =>
+    event.rev === "" || event.rev >= (accounts.get(event.did)?.voidBefore ?? "");
+  const applied = await writeTo(tx, "happyview_records", visible.filter(current), clock);
+  // What an account commits while it is inactive is kept, unseen, until it is active again.
+  await writeTo(tx, "happyview_withheld_records", withheld.filter(current), clock);
+  return applied;
+}
+
+async function accountsOf(
+  tx: Queries,
+  events: readonly CommitEvent[],
+): Promise<Map<string, { withheld: boolean; voidBefore: string }>> {
+  const rows = await tx.selectByKeys<{ did: string; status: string; void_before: string }>(
+    "SELECT did, status, void_before FROM happyview_accounts",
+    "did",
+    [...new Set(events.map((event) => event.did))],
+  );
+  return new Map(
+    rows.map((row) => [
+      row.did,
+      { withheld: row.status !== "active" && row.status !== "deleted", voidBefore: row.void_before },
+    ]),
+  );
+}
+
+async function writeTo(
+  tx: Queries,
+  table: "happyview_records" | "happyview_withheld_records",
+  events: readonly CommitEvent[],
+  clock: Clock,
+): Promise<AppliedChange[]> {
+  if (events.length === 0) return [];
+  const known = await knownOf(tx, table, events);
+  const before = new Map([...known].map(([uri, state]) => [uri, { ...state }]));
+  const applied: AppliedChange[] = [];
+  const last = new Map<string, { event: CommitEvent; text: string | null }>();
+  for (const event of events) {
+    const uri = atUri(event.did, event.collection, event.rkey);
+    const state = known.get(uri);
+    if (state && event.rev !== "" && event.rev <= state.rev) continue;
+    const text = event.action === "delete" ? null : JSON.stringify(event.record);
+    applied.push(toApplied(event, uri, state?.exists ?? false, text));
+    known.set(uri, {
+      rev: event.rev || (state?.rev ?? ""),
+      exists: event.action !== "delete",
+      tombstone: false,
+    });
+    last.delete(uri); // the order of arrival is the order of each record's last write
+    last.set(uri, { event, text });
+  }
+  await writeLast(tx, table, last, before, clock);
+  return applied;
+}
+
+async function knownOf(
+  tx: Queries,
+  table: string,
+  events: readonly CommitEvent[],
+): Promise<Map<string, Known>> {
+  const uris = [...new Set(events.map((event) => atUri(event.did, event.collection, event.rkey)))];
+  const known = new Map<string, Known>();
+  type Row = { uri: string; rev: string };
+  for (const row of await tx.selectByKeys<Row>(
+    "SELECT uri, rev FROM happyview_record_tombstones",
+    "uri",
+    uris,
+  ))
+    known.set(row.uri, { rev: row.rev, exists: false, tombstone: true });
+  for (const row of await tx.selectByKeys<Row>(`SELECT uri, rev FROM ${table}`, "uri", uris)) {
+    const tombstone = known.get(row.uri);
+    known.set(row.uri, {
+      rev: tombstone && tombstone.rev > row.rev ? tombstone.rev : row.rev,
+      exists: true,
+      tombstone: tombstone !== undefined,
+    });
+  }
+  return known;
+}
+
+async function writeLast(
+  tx: Queries,
+  table: "happyview_records" | "happyview_withheld_records",
+  last: ReadonlyMap<string, { event: CommitEvent; text: string | null }>,
+  before: ReadonlyMap<string, Known>,
+  clock: Clock,
+): Promise<void> {
+  const rows: string[][] = [];
+  const refs: string[][] = [];
+  const replaced: string[] = [];
+  const revived: string[] = [];
+  const removed: string[] = [];
+  const tombstones: string[][] = [];
+  for (const [uri, { event, text }] of last) {
+    const state = before.get(uri);
+    const now = clock.timestamp();
+    if (text === null) {
+      if (state?.exists) removed.push(uri);
+      if (event.rev !== "") tombstones.push([uri, event.rev, now]);
+      continue;
+    }
+    const { did, collection, rkey, record, cid, rev } = event;
+    rows.push([uri, did, collection, rkey, text, cid, rev || (state?.rev ?? ""), now, now]);
+    for (const target of extractRefs(record)) refs.push([uri, target, collection]);
+    if (state?.exists) replaced.push(uri);
+    if (state?.tombstone) revived.push(uri);
+  }
+  const isVisible = table === "happyview_records";
+  if (isVisible) await tx.deleteByKeys("happyview_record_refs", "source_uri", replaced);
+  await tx.deleteByKeys(table, "uri", removed);
+  await tx.insertMany(intoTombstones, tombstones);
+  await tx.deleteByKeys("happyview_record_tombstones", "uri", revived);
+  await tx.insertMany(isVisible ? intoRecords : intoWithheld, rows);
+  if (isVisible) await tx.insertMany(intoRefs, refs);
+}
+
+function toApplied(event: CommitEvent, uri: string, exists: boolean, record: string | null): AppliedChange {
+  const { did, collection, rkey, cid } = event;
+  const action = record === null ? "delete" : exists ? "update" : "create";
+  return { action, uri, did, collection, rkey, cid, record };
+}

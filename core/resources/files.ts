@@ -1,0 +1,53 @@
+import { createHash } from "node:crypto";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { join, relative, sep } from "node:path";
+import { HappyViewError } from "../errors.ts";
+
+/** A file of the project; `path` is relative to its resource folder, with `/`. */
+export interface SourceFile {
+  path: string;
+  text: string;
+  /** How messages name it: relative to the project. */
+  name: string;
+}
+
+const maxFileBytes = 1024 * 1024;
+const maxFiles = 20_000;
+
+/** Reads a resource folder; a missing one is empty. Hidden files and folders are left out. */
+export async function readFolder(root: string, folder: string): Promise<SourceFile[]> {
+  const base = join(root, folder);
+  const entries = await readdir(base, { recursive: true, withFileTypes: true }).catch(
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === "ENOENT") return [];
+      throw error;
+    },
+  );
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(base, join(entry.parentPath, entry.name)).split(sep).join("/"))
+    .filter((path) => !path.split("/").some((part) => part.startsWith(".")))
+    .toSorted();
+  if (paths.length > maxFiles)
+    throw new HappyViewError("RESOURCE_PATH", {
+      message: `the folder ${folder} holds ${paths.length} files, more than ${maxFiles}`,
+      hint: "point the folder at the lexicons or scripts only",
+    });
+  return Promise.all(
+    paths.map(async (path) => ({ path, name: `${folder}/${path}`, text: await readText(join(base, path)) })),
+  );
+}
+
+export function hashOf(file: SourceFile, extras = ""): string {
+  return createHash("sha256").update(file.text).update("\0").update(extras).digest("hex");
+}
+
+async function readText(path: string): Promise<string> {
+  const { size } = await stat(path);
+  if (size > maxFileBytes)
+    throw new HappyViewError("RESOURCE_PATH", {
+      message: `${path} is ${size} bytes, more than ${maxFileBytes}`,
+      hint: "lexicons and scripts are text of at most 1 MiB",
+    });
+  return readFile(path, "utf8");
+}

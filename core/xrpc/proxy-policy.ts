@@ -1,0 +1,50 @@
+import { HttpError } from "../errors.ts";
+import { isObject } from "../lexicons/document.ts";
+
+/** Which unregistered NSIDs may be forwarded to their authority (sync-and-xrpc §4.9). */
+export interface ProxyPolicy {
+  mode: "disabled" | "open" | "allowlist" | "blocklist";
+  nsids: string[];
+}
+
+/** Checks patterns and empties the list where the mode has no use for it. */
+export function resolvePolicy(mode: ProxyPolicy["mode"], nsids: readonly string[]): ProxyPolicy {
+  if (mode === "disabled" || mode === "open") return { mode, nsids: [] };
+  for (const pattern of nsids) checkPattern(pattern);
+  return { mode, nsids: [...nsids] };
+}
+
+/** A stored policy; anything unreadable is the default, open. */
+export function parsePolicy(text: string | undefined): ProxyPolicy {
+  try {
+    const value: unknown = JSON.parse(text ?? "");
+    const mode = isObject(value) ? value["mode"] : undefined;
+    const nsids = isObject(value) && Array.isArray(value["nsids"]) ? value["nsids"].map(String) : [];
+    if (mode === "disabled" || mode === "open" || mode === "allowlist" || mode === "blocklist")
+      return { mode, nsids };
+  } catch {
+    // falls through to the default
+  }
+  return { mode: "open", nsids: [] };
+}
+
+export function allows({ mode, nsids }: ProxyPolicy, nsid: string): boolean {
+  if (mode === "open" || mode === "disabled") return mode === "open";
+  const listed = nsids.some((pattern) =>
+    pattern.endsWith(".*") ? nsid.startsWith(pattern.slice(0, -1)) : nsid === pattern,
+  );
+  return listed === (mode === "allowlist");
+}
+
+function checkPattern(pattern: string): void {
+  if (pattern === "") throw new HttpError(400, "NSID pattern must not be empty");
+  const isWildcard = pattern.endsWith(".*");
+  const segments = (isWildcard ? pattern.slice(0, -2) : pattern).split(".");
+  if (segments.length < 2)
+    throw new HttpError(400, `NSID pattern must have at least two segments: ${pattern}`);
+  if (segments.includes("")) throw new HttpError(400, `NSID pattern has empty segment: ${pattern}`);
+  if (!segments.every((segment) => /^[A-Za-z0-9-]+$/.test(segment)))
+    throw new HttpError(400, `NSID segment contains invalid characters: ${pattern}`);
+  if (!isWildcard && segments.length < 3)
+    throw new HttpError(400, `Exact NSID must have at least three segments: ${pattern}`);
+}
