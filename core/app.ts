@@ -73,7 +73,7 @@ export async function createApp(options: AppOptions): Promise<App> {
   const log = options.log ?? createLogger();
   const plugins = orderPlugins(config.plugins);
   const clock = createClock(options.now);
-  const db = await connect(config.database);
+  const db = await connect({ ...config.database, root: config.root });
   const closers: (() => void | Promise<void>)[] = [() => db.close()];
   const close = once(() => closeAll(closers, log));
 

@@ -38,7 +38,7 @@ export function createLogger(options: LogOptions = {}): Logger {
     const emit =
       (name: "debug" | "info" | "warn" | "error") =>
       (message: string, fields?: LogFields): void => {
-        if (json) tagged[name]({ message, additional: [], fields: plain(fields) });
+        if (json) tagged[name]({ message, fields: plain(fields) });
         else tagged[name](message + readable(fields));
       };
     return {

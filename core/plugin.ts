@@ -1,6 +1,22 @@
 import { HappyViewError } from "./errors.ts";
+import type { Database } from "./db/database.ts";
 import type { Migration } from "./db/migrate.ts";
+import type { Logger } from "./log.ts";
 import type { PluginApp } from "./plugin-app.ts";
+
+/** A command of the CLI that a plugin brings: `happyview <name>`. */
+export interface PluginCommand<Api = unknown> {
+  description: string;
+  /** citty's argument definitions. */
+  args?: Record<string, { type: "string" | "boolean" | "positional"; description: string; required?: boolean }>;
+  /** Returns the result as data (`--json`) and as text for people. */
+  run(context: {
+    api: Api;
+    args: Readonly<Record<string, unknown>>;
+    db: Database;
+    log: Logger;
+  }): Promise<{ value: unknown; text?: string }>;
+}
 
 /** A plugin with its options bound, as it stands in the config. `Api` is what other plugins get of it. */
 export interface Plugin<Api = unknown> {
@@ -8,6 +24,7 @@ export interface Plugin<Api = unknown> {
   readonly needs: readonly string[];
   readonly wants: readonly string[];
   readonly migrations: readonly Migration[];
+  readonly commands: Readonly<Record<string, PluginCommand>>;
   readonly setup: (app: PluginApp, apis: ReadonlyMap<string, unknown>) => Api | Promise<Api>;
 }
 
@@ -31,6 +48,8 @@ export interface PluginDefinition<Options, Api, N extends Needs, W extends Needs
   /** Plugins that are used when they are in the config. */
   wants?: W;
   migrations?: readonly Migration[];
+  /** Commands by name; each gets what setup returned as `api`. */
+  commands?: Record<string, PluginCommand<NoInfer<Api>>>;
   setup: (app: PluginApp, options: Options, apis: Apis<N, W>) => Api | Promise<Api>;
 }
 
@@ -53,6 +72,8 @@ export function definePlugin<Options, Api, N extends Needs = {}, W extends Needs
     needs: names(definition.needs),
     wants: names(definition.wants),
     migrations: definition.migrations ?? [],
+    // A command is only ever run with the API of its own plugin.
+    commands: (definition.commands ?? {}) as Record<string, PluginCommand>,
     setup(app, apis) {
       const given = Object.entries({ ...definition.needs, ...definition.wants }).map(
         ([key, f]) => [key, apis.get(f.pluginName)] as const,

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { HappyViewError } from "../errors.ts";
 import { openPostgres } from "./postgres.ts";
 import type { Orm, Schema } from "./schema.ts";
@@ -48,6 +49,8 @@ export type DatabaseSource = { dialect: "sqlite"; file: string } | { dialect: "p
 export interface DatabaseOptions {
   /** `file:path`, `sqlite://path?mode=rwc`, `:memory:` or `postgres://…`. @default "file:.data/happyview.db" */
   url?: string;
+  /** What a relative path of a file is relative to. @default the working directory */
+  root?: string;
   /** Connections of the main pool on Postgres. @default 32, or DATABASE_MAX_CONNECTIONS */
   maxConnections?: number;
 }
@@ -55,7 +58,8 @@ export interface DatabaseOptions {
 /** Opens the database a URL names; errors say what to do about it. */
 export async function connect(options: DatabaseOptions = {}): Promise<Database> {
   const source = resolveDatabaseUrl(options.url ?? "file:.data/happyview.db");
-  if (source.dialect === "sqlite") return openSqlite(source.file);
+  if (source.dialect === "sqlite")
+    return openSqlite(source.file === ":memory:" ? source.file : resolve(options.root ?? ".", source.file));
   return openPostgres(source.url, options.maxConnections ?? 32);
 }
 

@@ -3,7 +3,7 @@ import { explain, HappyViewError, isHttpError, Rejection } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { corsHeaders, preflight } from "./cors.ts";
 import type { Hosts } from "./hosts.ts";
-import { errorReply, html, toReply, type Reply } from "./reply.ts";
+import { errorReply, html, reply, toReply, type Reply } from "./reply.ts";
 import { splitUrl, type HttpRequest } from "./request.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
@@ -56,13 +56,14 @@ export function createRouter({
     const { path, query } = splitUrl(request.url);
     const local =
       path.startsWith(`${basePath}/`) || path === basePath ? path.slice(basePath.length) || "/" : undefined;
-    const match = findRoute(table, request.method, path, { params: true });
+    const method = request.method === "HEAD" ? "GET" : request.method;
+    const match = findRoute(table, method, path, { params: true });
     const atRoot = match?.data.options.atRoot === true;
     const found = atRoot
       ? match
       : local === undefined
         ? undefined
-        : findRoute(table, request.method, local, { params: true });
+        : findRoute(table, method, local, { params: true });
     if (!found || (basePath !== "" && !atRoot && found.data.options.atRoot)) return missing(request, local);
     if (!found.data.options.anyHost && !hosts.has(hostOf(request))) throw new Rejection(421, "Unknown host");
     return toReply(await found.data.handler({ request, params: decoded(found.params), query }));
@@ -98,7 +99,8 @@ export function createRouter({
       if (request.method === "OPTIONS") return preflight(request);
       const cors = corsHeaders(request);
       try {
-        const result = await answer(request);
+        const found = await answer(request);
+        const result = request.method === "HEAD" ? reply(found.status, null, found.headers) : found;
         return request.headers.get("origin") === null ? result : withHeaders(result, cors);
       } catch (error) {
         if (!isHttpError(error))

@@ -1,9 +1,13 @@
 import type { SourceEvent, StreamPosition } from "./change.ts";
 
-export interface Entry {
-  event: SourceEvent;
+/** A place in a stream that the position may pass once it is done. */
+export interface Slot {
   position: StreamPosition | undefined;
   done: boolean;
+}
+
+export interface Entry extends Slot {
+  event: SourceEvent;
 }
 
 /**
@@ -12,7 +16,7 @@ export interface Entry {
  */
 export class Backlog {
   readonly #limit: number;
-  #entries: Entry[] = [];
+  #entries: Slot[] = [];
   #head = 0;
   #saved = new Map<string, string>();
   #reached = new Map<string, string>();
@@ -26,16 +30,16 @@ export class Backlog {
     return this.#entries.length - this.#head;
   }
 
-  add(entry: Entry): void {
+  add(entry: Slot): void {
     this.#entries.push(entry);
   }
 
-  finish(entry: Entry): void {
+  finish(entry: Slot): void {
     entry.done = true;
   }
 
   /** The positions to store together with `batch`, one a source; empty when none moves. */
-  positionsAfter(batch: readonly Entry[]): StreamPosition[] {
+  positionsAfter(batch: readonly Slot[]): StreamPosition[] {
     const now = new Set(batch);
     const reached = new Map(this.#reached);
     for (let i = this.#head; i < this.#entries.length; i++) {

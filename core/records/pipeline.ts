@@ -36,6 +36,8 @@ export interface PipelineLimits {
 export interface Pipeline {
   /** Takes an event in; a promise means "wait before you send more". */
   ingest(event: SourceEvent, position?: StreamPosition): Promise<void> | void;
+  /** Takes a position whose event is nobody's concern, so that the source is not read from before it again. */
+  skip(position: StreamPosition): Promise<void> | void;
   /** Runs before records are stored; in the order of registration. */
   intercept(interceptor: RecordInterceptor): void;
   /** Resolves when all that was taken in so far is durable. */
@@ -316,6 +318,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           void runLane(event.did, queue);
         } else makeReady(entry);
       }
+      return backlog.room();
+    },
+    skip(position) {
+      backlog.add({ position, done: true });
       return backlog.room();
     },
     intercept: (interceptor) => void interceptors.push(interceptor),

@@ -11,6 +11,9 @@ export interface SourceFile {
   name: string;
 }
 
+/** The folders of a project that hold resources. */
+export const resourceFolders: readonly string[] = ["lexicons", "scripts"];
+
 const maxFileBytes = 1024 * 1024;
 const maxFiles = 20_000;
 

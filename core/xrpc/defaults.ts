@@ -6,7 +6,7 @@ import { decodeCursor, decodeLimit, encodeCursor } from "./cursor.ts";
 import type { Params } from "./params.ts";
 
 /** What a query lexicon without a script does: one record by `uri`, or a list of its target collection (sync-and-xrpc §4.5). */
-export async function defaultQuery(lexicon: Lexicon, { values }: Params, store: RecordStore): Promise<Reply> {
+export async function defaultQuery(lexicon: Lexicon, values: Params, store: RecordStore): Promise<Reply> {
   if (typeof values["uri"] === "string") return getRecord(values["uri"], store);
   if (lexicon.targetCollection === null)
     throw new HttpError(400, `${lexicon.id} has no target_collection configured for list queries`);

@@ -2,12 +2,8 @@ import type { ParameterTypes } from "../lexicons/document.ts";
 
 export type ParamValue = string | number | bigint | boolean | string[];
 
-/** The parameters of a request: as values, and as JSON text in which a `number` is never written as an integer. */
-export interface Params {
-  readonly values: Readonly<Record<string, ParamValue>>;
-  /** For scripts: `{"n":5,"f":2.0}` keeps Lua's integers and floats apart. */
-  toJson(): string;
-}
+/** The parameters of a request by name; an `integer` beyond 2^53 is a bigint. */
+export type Params = Readonly<Record<string, ParamValue>>;
 
 const maxParams = 1000;
 
@@ -30,7 +26,7 @@ export function parseParams(query: string, types: ParameterTypes): Params {
     const value = values[key];
     if (typeof value === "string") values[key] = coerce(value, type);
   }
-  return { values, toJson: () => toJson(values, types) };
+  return values;
 }
 
 function coerce(value: string, type: "integer" | "number" | "boolean"): ParamValue {
@@ -46,24 +42,6 @@ function toInt64(value: string): ParamValue {
   const exact = BigInt(value.startsWith("+") ? value.slice(1) : value);
   if (BigInt.asIntN(64, exact) !== exact) return value;
   return Number.isSafeInteger(Number(exact)) ? Number(exact) : exact;
-}
-
-function toJson(values: Record<string, ParamValue>, types: ParameterTypes): string {
-  const fields = Object.entries(values).map(([key, value]) => {
-    const isFloat = typeof value === "number" && types.get(key) === "number" && Number.isInteger(value);
-    const text = isFloat
-      ? floatText(value)
-      : typeof value === "bigint"
-        ? String(value)
-        : JSON.stringify(value);
-    return `${JSON.stringify(key)}:${text}`;
-  });
-  return `{${fields.join(",")}}`;
-}
-
-function floatText(value: number): string {
-  const text = String(value);
-  return /[.e]/.test(text) ? text : `${text}.0`;
 }
 
 function decode(text: string): string {

@@ -1,0 +1,15 @@
+import { defineConfig } from "happyview";
+import { eventLog } from "happyview/plugins/event-log";
+import { firehose } from "happyview/plugins/firehose";
+import { luaScripts } from "happyview/plugins/lua-scripts";
+import { networkLexicons } from "happyview/plugins/network-lexicons";
+import { users } from "happyview/plugins/users";
+
+export default defineConfig({
+  plugins: [eventLog(), firehose(), luaScripts(), networkLexicons(), users()],
+  lexicons: {
+    "xyz.statusphere.listStatuses": { targetCollection: "xyz.statusphere.status" },
+    "xyz.statusphere.countByEmoji": { targetCollection: "xyz.statusphere.status" },
+  },
+  settings: { app_name: "Statusphere" },
+});

@@ -1,0 +1,114 @@
+/** What one run may use. All are ceilings, not reservations. */
+export interface Limits {
+  /** VM instructions, counted in steps of a thousand. @default 50_000_000 */
+  instructions: number;
+  /** Time in which the script itself runs, without the waits for the host. */
+  milliseconds: number;
+  /** Bytes the Lua state may hold. @default 64 MiB */
+  memoryBytes: number;
+  /** Size of the JSON text a script may return. @default 16 MiB */
+  resultBytes: number;
+}
+
+export const defaultLimits: Limits = {
+  instructions: 50_000_000,
+  milliseconds: 10_000,
+  memoryBytes: 64 * 1024 * 1024,
+  resultBytes: 16 * 1024 * 1024,
+};
+
+/** A value of the script as the host sees it. Lua integers are bigints, floats are numbers, JSON null is null. */
+export type ScriptValue = undefined | null | boolean | bigint | number | string | ScriptTable;
+
+export interface ScriptTable {
+  fields: ReadonlyMap<string, ScriptValue>;
+  items: readonly ScriptValue[];
+}
+
+/** JSON text as the result of a host function: it goes into Lua without becoming JavaScript values first. */
+export interface JsonText {
+  json: string;
+}
+
+export type HostResult = undefined | boolean | bigint | number | string | JsonText;
+
+/** A function the script may call; it may wait. What it throws as ScriptError the script can catch. */
+export type HostFunction = (
+  args: readonly ScriptValue[],
+  run: HostContext,
+) => HostResult | Promise<HostResult>;
+
+/** What a host function may know about the run that calls it. */
+export interface HostContext {
+  log(message: string): void;
+  print(message: string): void;
+}
+
+/** Host functions by dotted global name, such as `db.query`. `TID` beside `TID.toNumber` makes a callable table. */
+export type HostApi = Readonly<Record<string, HostFunction>>;
+
+export class ScriptError extends Error {
+  override name = "ScriptError";
+}
+
+/** One fresh VM: load the body, set the globals, call `handle(input, ctx)`. */
+export interface EngineRun {
+  /** Names the chunk in error messages and tracebacks, usually the trigger. */
+  chunkName: string;
+  body: string;
+  /** A JSON object; each member becomes a global. */
+  globals: string;
+  /** The global that is also handed to `handle` as its first argument. */
+  input: string;
+  /** A JSON object, the second argument of `handle`; the global `env` is added to it. */
+  context: string;
+  /** Only tables are written as JSON, anything else is merely "not nil" (record and label scripts). */
+  onlyTables: boolean;
+  limits: Limits;
+  /**
+   * Called whenever the script, or a host function it called, starts to execute (true), and when the thread is
+   * free again (false), so that a watcher can see one that hangs.
+   */
+  onSegment?: (isRunning: boolean) => void;
+}
+
+export interface ScriptFailure {
+  /** `syntax` also covers what fails while the chunk loads, before `handle` exists. */
+  type: "syntax" | "missing_handle" | "runtime" | "timeout" | "memory";
+  /** Without position and traceback. */
+  message: string;
+  line: number | null;
+  traceback: string;
+}
+
+export interface Usage {
+  instructions: number;
+  ms: number;
+  memoryBytes: number;
+}
+
+export type ScriptResult =
+  | { kind: "nil" }
+  | { kind: "value"; json: string; isTable: boolean }
+  | { kind: "error"; error: ScriptFailure };
+
+export type ScriptOutcome = ScriptResult & {
+  /** What the script gave to log(). */
+  logs: string[];
+  /** What it gave to print() and warn(): for the process log only. */
+  prints: string[];
+  used: Usage;
+};
+
+export type Validation = { ok: true } | { ok: false; message: string };
+
+/**
+ * One Lua implementation in one thread. Runs may overlap while they wait for the host; otherwise a run
+ * blocks its thread, and its limits are enforced from inside as far as the implementation can.
+ */
+export interface Engine {
+  run(run: EngineRun): ScriptOutcome | Promise<ScriptOutcome>;
+  /** Loads the body with the utilities alone and an `env` whose every key is "" (spec 6.2). */
+  validate(body: string, limits: Limits): Validation;
+  close(): void;
+}

@@ -1,0 +1,88 @@
+import type { ScriptFailure } from "../engine.ts";
+import type { ActiveRun } from "./active-run.ts";
+import { status, type, typeNames } from "./constants.ts";
+import type { Machine } from "./machine.ts";
+import { readText, type Vm } from "./vm.ts";
+
+const reportBytes = 1024 * 1024;
+const maxTextChars = 16 * 1024;
+/** LUA_IDSIZE less its zero: Lua cuts a longer chunk name in its messages. */
+const chunkNameBytes = 59;
+
+export const limitText = "script exceeded execution limit";
+
+/** What a run that ended with a Lua error says. The error value is on top of its thread, the stack still stands. */
+export function describeFailure(vm: Vm, run: ActiveRun, code: number): ScriptFailure {
+  const { machine } = run;
+  // A script that used up its memory must still leave room for the words that say so.
+  machine.arena.limit = run.request.limits.memoryBytes + reportBytes;
+  const raw = cut(errorText(vm, machine));
+  const traceback = cut(tracebackText(vm, run));
+  if (run.exceeded === "timeout") return timeoutFailure(run, raw, traceback);
+  const { message, line } = bare(raw, run.request.chunkName);
+  if (code === status.memory)
+    return { type: "memory", message: "not enough memory", line: lineOf(traceback, run), traceback };
+  return { type: run.phase === "load" ? "syntax" : "runtime", message, line, traceback };
+}
+
+export function timeoutFailure(run: ActiveRun, raw: string, traceback: string): ScriptFailure {
+  const line = bare(raw, run.request.chunkName).line ?? lineOf(traceback, run);
+  return { type: "timeout", message: "script exceeded execution time limit", line, traceback };
+}
+
+/** The innermost line of the script in a traceback. */
+function lineOf(traceback: string, run: ActiveRun): number | null {
+  const name = shortName(run.request.chunkName);
+  for (const text of traceback.split("\n")) {
+    const line = text.startsWith(`\t${name}:`) ? /^:(\d+):/.exec(text.slice(name.length + 1)) : null;
+    if (line) return Number(line[1]);
+  }
+  return null;
+}
+
+function shortName(chunkName: string): string {
+  return Buffer.from(chunkName).subarray(0, chunkNameBytes).toString();
+}
+
+/** Takes the positions off a Lua message: `record.index:app.bsky:3: text` is line 3 and `text`. */
+export function bare(raw: string, chunkName: string): { message: string; line: number | null } {
+  const name = shortName(chunkName);
+  let message = raw;
+  let line: number | null = null;
+  for (;;) {
+    const prefix = [name, "host"].find((known) => message.startsWith(`${known}:`));
+    const position = prefix === undefined ? undefined : /^:(\d+): /.exec(message.slice(prefix.length));
+    if (prefix === undefined || !position) return { message, line };
+    if (prefix === name) line ??= Number(position[1]);
+    message = message.slice(prefix.length + position[0].length);
+  }
+}
+
+/** The error value as text. An error may be a table whose __tostring is the script's, and may refuse. */
+function errorText(vm: Vm, { L: main, thread }: Machine): string {
+  const plain = readText(vm, thread, -1);
+  if (plain !== undefined) return plain;
+  const { api } = vm.lua;
+  const kind = api.lua_type(thread, -1);
+  let text: string | undefined;
+  api.lua_xmove(thread, main, 1);
+  if (kind === type.table && api.luaL_getmetafield(main, -1, vm.names.tostring) !== type.nil) {
+    api.lua_rotate(main, -2, 1);
+    if (api.lua_pcallk(main, 1, 1, 0, 0, 0) === status.ok) text = readText(vm, main, -1);
+  }
+  return text ?? `(error object is a ${typeNames[kind] ?? "unknown"} value)`;
+}
+
+function tracebackText(vm: Vm, run: ActiveRun): string {
+  const { L, thread } = run.machine;
+  let text = "";
+  vm.protect(L, (state) => {
+    vm.lua.api.luaL_traceback(state, thread, 0, 0);
+    text = readText(vm, state, -1) ?? "";
+  });
+  return text;
+}
+
+function cut(text: string): string {
+  return text.length > maxTextChars ? `${text.slice(0, maxTextChars)}…` : text;
+}

@@ -1,0 +1,16 @@
+import { Worker } from "node:worker_threads";
+import type { WorkerSetup } from "../worker/protocol.ts";
+
+/** Starts a script thread. */
+export function spawnWorker(setup: WorkerSetup): Worker {
+  // A bundler replaces this expression by the address of the chunk it emits for the worker.
+  const entry = new URL("../worker/main.ts", import.meta.url);
+  // Compiled file by file it stays as it is, for a URL is no import that the compiler would rewrite.
+  if (!import.meta.url.endsWith(".ts")) entry.pathname = entry.pathname.replace(/\.ts$/, ".js");
+  return new Worker(entry, {
+    workerData: setup,
+    name: "happyview-scripts",
+    // Lua's own memory is outside of this; it bounds what rows and results make JavaScript hold.
+    resourceLimits: { maxOldGenerationSizeMb: 256, stackSizeMb: 4 },
+  });
+}

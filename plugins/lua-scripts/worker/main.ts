@@ -1,0 +1,77 @@
+import { parentPort, workerData } from "node:worker_threads";
+import { createDb } from "../api/db.ts";
+import { createUtilities } from "../api/utilities.ts";
+import { createLua54Engine } from "../engine/lua54/index.ts";
+import { openReader } from "./database.ts";
+import { signal, type FromWorker, type ToWorker, type WorkerSetup } from "./protocol.ts";
+
+/** A thread that runs scripts, one after the other; several only where they wait for the database. */
+function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
+  const signals = new Int32Array(setup.signals);
+  const reader = openReader(setup.database);
+  const engine = createLua54Engine({
+    utilities: createUtilities({
+      now: () => performance.timeOrigin + performance.now(),
+      random: Math.random,
+    }),
+    api: createDb(reader),
+    seed: randomSeed,
+  });
+  const send = (message: FromWorker): void => port.postMessage(message, []);
+
+  const perform = async (id: number, work: () => FromWorker | Promise<FromWorker>): Promise<void> => {
+    try {
+      send(await work());
+    } catch (error) {
+      send({
+        kind: "failed",
+        id,
+        message: error instanceof Error ? (error.stack ?? error.message) : String(error),
+      });
+    }
+  };
+
+  const onSegment =
+    (id: number) =>
+    (isRunning: boolean): void => {
+      Atomics.store(signals, signal.running, isRunning ? id : 0);
+      Atomics.add(signals, signal.segment, 1);
+    };
+
+  port.on("message", (message: ToWorker) => {
+    if (message.kind !== "close") {
+      if (message.id <= Atomics.load(signals, signal.skipUpTo)) return;
+      Atomics.store(signals, signal.begun, message.id);
+    }
+    switch (message.kind) {
+      case "run": {
+        const { id, run } = message;
+        void perform(id, async () => {
+          const outcome = await engine.run({ ...run, onSegment: onSegment(id) });
+          return { kind: "outcome", id, outcome };
+        });
+        return;
+      }
+      case "validate": {
+        const { id, body, limits } = message;
+        const mark = onSegment(id);
+        mark(true);
+        void perform(id, () => ({ kind: "validation", id, validation: engine.validate(body, limits) }));
+        mark(false);
+        return;
+      }
+      case "close":
+        engine.close();
+        void Promise.resolve(reader.close()).finally(() => port.close());
+    }
+  });
+  send({ kind: "ready" });
+}
+
+function randomSeed(): readonly [bigint, bigint] {
+  const [a = 0n, b = 0n] = crypto.getRandomValues(new BigInt64Array(2));
+  return [a, b];
+}
+
+// The main thread starts this file with a WorkerSetup; nobody else imports it.
+if (parentPort) main(parentPort, workerData as WorkerSetup);

@@ -1,0 +1,34 @@
+import type { DatabaseSource } from "../../../core/db/database.ts";
+import type { EngineRun, ScriptOutcome, Validation } from "../engine/engine.ts";
+
+/** What a worker is started with. */
+export interface WorkerSetup {
+  database: DatabaseSource;
+  /** 32-bit numbers both sides see at once, see `signal`. */
+  signals: SharedArrayBuffer;
+}
+
+/** Places in the shared numbers. Run ids grow, and a worker starts its runs in order. */
+export const signal = {
+  /** The run whose code executes now, 0 when none does. */
+  running: 0,
+  /** Grows whenever a script starts or stops executing: a value that stands still is a script that hangs. */
+  segment: 1,
+  /** The last run the worker has begun. */
+  begun: 2,
+  /** Set by the main thread: runs up to this one that have not begun were given to another worker. */
+  skipUpTo: 3,
+} as const;
+
+export const signalBytes = 16;
+
+export type ToWorker =
+  | { kind: "run"; id: number; run: Omit<EngineRun, "onSegment"> }
+  | { kind: "validate"; id: number; body: string; limits: EngineRun["limits"] }
+  | { kind: "close" };
+
+export type FromWorker =
+  | { kind: "ready" }
+  | { kind: "outcome"; id: number; outcome: ScriptOutcome }
+  | { kind: "validation"; id: number; validation: Validation }
+  | { kind: "failed"; id: number; message: string };
