@@ -34,4 +34,5 @@ export { HappyViewError, HttpError, isHappyViewError, isHttpError, type ErrorCod
 // An instance in this process
 export { createApp, type App, type AppOptions } from "./app.ts";
 export { loadConfig, type LoadedConfig } from "./config/load.ts";
+export { readProject } from "./cli/project.ts";
 export { createLogger, type Logger } from "./log.ts";

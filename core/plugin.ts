@@ -8,7 +8,10 @@ import type { PluginApp } from "./plugin-app.ts";
 export interface PluginCommand<Api = unknown> {
   description: string;
   /** citty's argument definitions. */
-  args?: Record<string, { type: "string" | "boolean" | "positional"; description: string; required?: boolean }>;
+  args?: Record<
+    string,
+    { type: "string" | "boolean" | "positional"; description: string; required?: boolean }
+  >;
   /** Returns the result as data (`--json`) and as text for people. */
   run(context: {
     api: Api;
@@ -48,9 +51,9 @@ export interface PluginDefinition<Options, Api, N extends Needs, W extends Needs
   /** Plugins that are used when they are in the config. */
   wants?: W;
   migrations?: readonly Migration[];
-  /** Commands by name; each gets what setup returned as `api`. */
-  commands?: Record<string, PluginCommand<NoInfer<Api>>>;
   setup: (app: PluginApp, options: Options, apis: Apis<N, W>) => Api | Promise<Api>;
+  /** Commands by name; each gets what setup returned as `api` (typed when it stands below `setup`). */
+  commands?: Record<string, PluginCommand<NoInfer<Api>>>;
 }
 
 type FactoryArgs<Options> = object extends Options ? [options?: Options] : [options: Options];

@@ -31,8 +31,11 @@ if (values.help) process.stdout.write(help);
 else await playground();
 
 async function playground(): Promise<void> {
-  const network = await createNetwork({ seed: Number(values.seed) });
-  const people = await startStatusphere(network, { accounts: Number(values.accounts), rate: Number(values.rate) });
+  const network = await createNetwork({ seed: Number(values.seed), now: Date.now });
+  const people = await startStatusphere(network, {
+    accounts: Number(values.accounts),
+    rate: Number(values.rate),
+  });
   const dev = await startDev({
     root: fileURLToPath(new URL("..", import.meta.url)),
     log: createLogger({ level: "warn" }),
@@ -56,7 +59,11 @@ async function playground(): Promise<void> {
     metrics: `${dev.url}/metrics`,
   };
   const write = writeCommand(pds.url, account.did);
-  process.stdout.write(values.json ? `${JSON.stringify({ ...urls, write, pds: pds.url, jetstream: network.jetstreamUrl })}\n` : guide(urls, write));
+  process.stdout.write(
+    values.json
+      ? `${JSON.stringify({ ...urls, write, pds: pds.url, jetstream: network.jetstreamUrl })}\n`
+      : guide(urls, write),
+  );
   closeOnSignal(async () => {
     await people.stop();
     await dev.close();

@@ -25,7 +25,11 @@ export const buildCommand = defineCommand({
       // Loaded here only: the bundler is by far the largest thing we depend on.
       const { build } = await import("../server/build.ts");
       const preset = presets.find((name) => name === args.preset) ?? "node";
-      const built = await build({ root: resolve(args.root), preset, log: createLogger(args.json ? { json: true } : {}) });
+      const built = await build({
+        root: resolve(args.root),
+        preset,
+        log: createLogger(args.json ? { json: true } : {}),
+      });
       createOutput(args).result(built, `\n  built ${built.outDir}\n  run it with: ${built.command}\n`);
     } catch (error) {
       fail(error, args);

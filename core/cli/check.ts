@@ -7,7 +7,10 @@ import { commonArgs, createOutput, fail } from "./output.ts";
 import { readProject } from "./project.ts";
 
 export const checkCommand = defineCommand({
-  meta: { name: "check", description: "Validate the config, every lexicon and every script, without touching a database" },
+  meta: {
+    name: "check",
+    description: "Validate the config, every lexicon and every script, without touching a database",
+  },
   args: commonArgs,
   async run({ args }) {
     try {

@@ -11,12 +11,22 @@ import { commonArgs, createOutput, fail } from "./output.ts";
 import { readProject } from "./project.ts";
 
 export const devCommand = defineCommand({
-  meta: { name: "dev", description: "Serve the project and apply edits to config, lexicons and scripts as they are saved" },
-  args: { ...commonArgs, port: { type: "string", description: "The port to listen on", valueHint: "number" } },
+  meta: {
+    name: "dev",
+    description: "Serve the project and apply edits to config, lexicons and scripts as they are saved",
+  },
+  args: {
+    ...commonArgs,
+    port: { type: "string", description: "The port to listen on", valueHint: "number" },
+  },
   async run({ args }) {
     try {
       const env = args.port === undefined ? process.env : { ...process.env, PORT: args.port };
-      const dev = await startDev({ root: args.root, env, log: createLogger(args.json ? { json: true } : {}) });
+      const dev = await startDev({
+        root: args.root,
+        env,
+        log: createLogger(args.json ? { json: true } : {}),
+      });
       createOutput(args).result(
         { url: dev.url },
         `\n  HappyView is at ${dev.url}\n  health   ${dev.url}/health/ready\n  metrics  ${dev.url}/metrics\n`,
@@ -38,14 +48,17 @@ export interface Dev {
 /** Serves a project from its sources and follows its files. */
 export async function startDev(options: { root: string; env: NodeJS.ProcessEnv; log: Logger }): Promise<Dev> {
   const { log } = options;
-  const load = (): Promise<LoadedConfig> => loadConfig({ root: options.root, mode: "development", env: options.env });
+  const load = (): Promise<LoadedConfig> =>
+    loadConfig({ root: options.root, mode: "development", env: options.env });
   const loaded = await load();
   const { root, server } = loaded.config;
   let app = await createApp({ config: loaded.config, files: await readProject(root), log });
-  const served = await serve({ handle: (request) => app.handle(request) }, server).catch(async (error: unknown) => {
-    await app.close();
-    throw error;
-  });
+  const served = await serve({ handle: (request) => app.handle(request) }, server).catch(
+    async (error: unknown) => {
+      await app.close();
+      throw error;
+    },
+  );
 
   async function reload(): Promise<void> {
     try {
@@ -64,8 +77,12 @@ export async function startDev(options: { root: string; env: NodeJS.ProcessEnv; 
   const watcher = watch([...folders, ...loaded.files], { ignoreInitial: true });
   const apply = collect(async (paths) => {
     if (paths.some((path) => loaded.files.includes(path))) return reload();
-    const touched = resourceFolders.filter((folder) => paths.some((path) => path.startsWith(join(root, folder) + sep)));
-    const files = await Promise.all(touched.map(async (folder) => [folder, await readFolder(root, folder)] as const));
+    const touched = resourceFolders.filter((folder) =>
+      paths.some((path) => path.startsWith(join(root, folder) + sep)),
+    );
+    const files = await Promise.all(
+      touched.map(async (folder) => [folder, await readFolder(root, folder)] as const),
+    );
     await app.resources.deploy(Object.fromEntries(files));
   }, log);
   watcher.on("all", (_event, path) => apply(path));
@@ -92,7 +109,9 @@ function collect(round: (paths: string[]) => Promise<void>, log: Logger): (path:
     timer = setTimeout(() => {
       const batch = paths;
       paths = [];
-      running = running.then(() => round(batch)).catch((error) => log.error("an edit could not be applied", { error: explain(error) }));
+      running = running
+        .then(() => round(batch))
+        .catch((error) => log.error("an edit could not be applied", { error: explain(error) }));
     }, 60);
   };
 }

@@ -18,7 +18,11 @@ const builtIn: Record<string, CommandDef> = {
 /** `happyview <command>`: ours, and those of the plugins in the config. */
 export async function main(argv: string[] = process.argv.slice(2)): Promise<void> {
   const command = defineCommand({
-    meta: { name: "happyview", version, description: "Build an AT Protocol AppView from lexicons and Lua scripts" },
+    meta: {
+      name: "happyview",
+      version,
+      description: "Build an AT Protocol AppView from lexicons and Lua scripts",
+    },
     subCommands: { ...builtIn, ...(await pluginCommands(argv)) },
   });
   await runMain(command, { rawArgs: argv });
@@ -33,7 +37,10 @@ async function pluginCommands(argv: string[]): Promise<Record<string, CommandDef
     const { config } = await loadConfig({ root: at < 0 ? "." : (argv[at + 1] ?? "."), mode: "production" });
     return Object.fromEntries(
       config.plugins.flatMap((plugin) =>
-        Object.entries(plugin.commands).map(([command, definition]) => [command, pluginCommand(command, definition, plugin.name)]),
+        Object.entries(plugin.commands).map(([command, definition]) => [
+          command,
+          pluginCommand(command, definition, plugin.name),
+        ]),
       ),
     );
   } catch (error) {

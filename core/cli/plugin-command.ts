@@ -14,7 +14,11 @@ export function pluginCommand(name: string, command: PluginCommand, plugin: stri
       const json = args["json"] === true;
       try {
         const { config } = await loadConfig({ root: String(args["root"]), mode: "production" });
-        await using app = await createApp({ config, background: false, log: createLogger(json ? { json } : {}) });
+        await using app = await createApp({
+          config,
+          background: false,
+          log: createLogger(json ? { json } : {}),
+        });
         const { value, text } = await command.run({ api: app.api(plugin), args, db: app.db, log: app.log });
         createOutput({ json }).result(value, text ?? JSON.stringify(value, null, 2));
       } catch (error) {

@@ -63,6 +63,7 @@ function records({ text, indexedAtDefault }: { text: string; indexedAtDefault: s
   CREATE INDEX happyview_records_by_arrival ON happyview_records (collection, coalesce(indexed_at, '') DESC, uri DESC);
   CREATE INDEX happyview_records_by_creation ON happyview_records (collection, created_at DESC, uri DESC);
   CREATE INDEX happyview_records_by_repo ON happyview_records (did, collection, coalesce(indexed_at, '') DESC, uri DESC);
+  CREATE INDEX happyview_records_by_repo_creation ON happyview_records (did, collection, created_at DESC, uri DESC);
   CREATE TABLE happyview_withheld_records (${columns("")});
   CREATE INDEX happyview_withheld_records_by_repo ON happyview_withheld_records (did);
   CREATE TABLE happyview_record_refs (

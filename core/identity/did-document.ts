@@ -1,10 +1,11 @@
+import { getDidKeyFromMultibase } from "@atproto/identity";
 import { HappyViewError } from "../errors.ts";
 
 export interface Identity {
   did: string;
   /** The first at:// alias; not verified against DNS. */
   handle: string | null;
-  /** Multibase key of `#atproto`. */
+  /** The key of `#atproto` as a did:key. */
   signingKey: string | null;
   /** Endpoints by fragment: `atproto_pds`, `atproto_labeler`. */
   services: Readonly<Record<string, string>>;
@@ -51,9 +52,20 @@ export function parseDocument(did: string, document: unknown): Identity {
   return {
     did,
     handle: alias?.slice("at://".length) ?? null,
-    signingKey: typeof key?.["publicKeyMultibase"] === "string" ? key["publicKeyMultibase"] : null,
+    signingKey: toDidKey(key),
     services,
   };
+}
+
+/** Multikey, and the older types whose multibase holds bare key bytes. */
+function toDidKey(method: Record<string, unknown> | undefined): string | null {
+  const { type, publicKeyMultibase } = method ?? {};
+  if (typeof type !== "string" || typeof publicKeyMultibase !== "string") return null;
+  try {
+    return getDidKeyFromMultibase({ type, publicKeyMultibase }) ?? null;
+  } catch {
+    return null; // a malformed key is no key
+  }
 }
 
 function asObject(value: unknown): Record<string, unknown> {

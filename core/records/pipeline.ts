@@ -135,7 +135,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   }
 
   async function inSlot<T>(work: () => Promise<T>): Promise<T> {
-    if (running >= limits.maxIntercepts) await new Promise<void>((go) => waitingForSlot.push(go));
+    while (running >= limits.maxIntercepts) await new Promise<void>((go) => waitingForSlot.push(go));
     running += 1;
     try {
       return await work();
@@ -177,20 +177,22 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   async function isStale(event: CommitEvent, uri: string): Promise<boolean> {
     if (event.rev === "") return false;
     if ((inFlight.get(uri) ?? "") >= event.rev) return true;
-    const row = await db.get<{ rev: string | null }>(
-      `SELECT max(rev) AS rev FROM (
+    const row = await db.get<{ rev: string | null; void_before: string | null }>(
+      `SELECT max(rev) AS rev, (SELECT void_before FROM happyview_accounts WHERE did = ?) AS void_before FROM (
          SELECT rev FROM happyview_records WHERE uri = ?
          UNION ALL SELECT rev FROM happyview_record_tombstones WHERE uri = ?
          UNION ALL SELECT rev FROM happyview_withheld_records WHERE uri = ?) AS known`,
-      [uri, uri, uri],
+      [event.did, uri, uri, uri],
     );
-    return row?.rev !== null && row?.rev !== undefined && event.rev <= row.rev;
+    return event.rev <= (row?.rev ?? "") || event.rev < (row?.void_before ?? "");
   }
 
   function makeReady(entry: Entry): void {
     ready.push(entry);
     if (entry.event.kind === "commit") inFlight.set(uriOf(entry.event), entry.event.rev);
-    writing ??= writeReady().finally(() => (writing = undefined));
+    if (writing) return;
+    writing = writeReady().finally(() => (writing = undefined));
+    writing.catch(() => {}); // fails only at a stop while the database is away, which close() reports
   }
 
   async function writeReady(): Promise<void> {
@@ -217,7 +219,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         await announce(await writeBatch(batch), batch);
         return;
       } catch (error) {
-        if (db.isDataError(error)) {
+        // A RangeError is a record nested deeper than the call stack: it would fail for ever, and hold up all others.
+        if (db.isDataError(error) || error instanceof RangeError) {
           if (batch.length > 1) for (const entry of batch) await writeUntilDurable([entry]);
           else refuse(batch[0]?.event, error);
           return;
@@ -228,7 +231,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           error: explain(error),
         });
         if (stopping.signal.aborted && attempt >= 2) throw error;
-        await sleep(Math.min(200 * 2 ** attempt, 10_000), undefined, { ref: false });
+        const wait = { ref: false, signal: stopping.signal };
+        await sleep(Math.min(200 * 2 ** attempt, 10_000), undefined, wait).catch(() => {}); // stopping ends the wait
       }
     }
   }

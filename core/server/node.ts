@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import type { ReadableStream as NodeStream } from "node:stream/web";
 import { HappyViewError, Rejection } from "../errors.ts";
 import type { Reply } from "../http/reply.ts";
 import { maxBodyBytes, type HttpRequest } from "../http/request.ts";
@@ -101,7 +102,7 @@ async function write(outgoing: ServerResponse, { status, headers, body }: Reply)
   } else if (body instanceof ReadableStream) {
     outgoing.writeHead(status, headers);
     // The types of the web and of Node's stream/web are the same streams under two names.
-    await pipeline(Readable.fromWeb(body as import("node:stream/web").ReadableStream), outgoing);
+    await pipeline(Readable.fromWeb(body as NodeStream), outgoing);
   } else {
     outgoing.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) }).end(body);
   }

@@ -25,7 +25,11 @@ export function eventsAdmin({ admin, db }: Pick<PluginApp, "admin" | "db">, reco
     );
     const last = rows.at(-1);
     return {
-      events: rows.map((row) => ({ ...row, detail: JSON.parse(row.detail) as unknown, created_at: row.created_at.replace("+00:00", "Z") })),
+      events: rows.map((row) => ({
+        ...row,
+        detail: JSON.parse(row.detail) as unknown,
+        created_at: row.created_at.replace("+00:00", "Z"),
+      })),
       ...(rows.length === limit && last ? { cursor: last.created_at } : {}),
     };
   });
@@ -43,7 +47,10 @@ function conditions(query: URLSearchParams): { where: string; params: SqlValue[]
   if (type) add("event_type = ?", type);
   const categories = list("category");
   if (categories.length > 0)
-    add(`(${categories.map(() => "event_type LIKE ?").join(" OR ")})`, ...categories.map((category) => `${category}.%`));
+    add(
+      `(${categories.map(() => "event_type LIKE ?").join(" OR ")})`,
+      ...categories.map((category) => `${category}.%`),
+    );
   const severities = list("severity");
   if (severities.length > 0) add(`severity IN (${severities.map(() => "?").join(", ")})`, ...severities);
   const subject = query.get("subject");

@@ -38,7 +38,9 @@ export const luaScripts = definePlugin({
     const variables = await createVariables(app);
     const parts = { app, scripts, variables, pool };
     const delays = options.retryDelaysMs;
-    app.records.pipeline.intercept(recordScripts({ ...parts, ...(delays === undefined ? {} : { retryDelaysMs: delays }) }));
+    app.records.pipeline.intercept(
+      recordScripts({ ...parts, ...(delays === undefined ? {} : { retryDelaysMs: delays }) }),
+    );
     app.xrpc.resolve(queryScripts(parts));
     app.resource(scriptResource(scripts, pool));
     scriptsAdmin(app, scripts, pool);

@@ -6,7 +6,8 @@ export function outboundXrpcs(body: string): string[] | null {
   const found = new Set<string>();
   for (const line of body.split("\n")) {
     if (line.trimStart().startsWith("--")) continue;
-    for (const match of line.matchAll(/xrpc\.(?:query|procedure)\(\s*(["'])([^"']+)\1/g)) if (match[2]) found.add(match[2]);
+    for (const match of line.matchAll(/xrpc\.(?:query|procedure)\(\s*(["'])([^"']+)\1/g))
+      if (match[2]) found.add(match[2]);
   }
   return found.size > 0 ? [...found] : null;
 }

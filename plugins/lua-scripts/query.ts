@@ -35,19 +35,36 @@ export function queryScripts({ app, scripts, variables, pool }: QueryScriptParts
       },
     });
     for (const message of outcome.logs)
-      app.events.emit({ type: "script.log", actor: call.caller.did, subject: script.id, detail: { trigger: script.id, message } });
+      app.events.emit({
+        type: "script.log",
+        actor: call.caller.did,
+        subject: script.id,
+        detail: { trigger: script.id, message },
+      });
     if (outcome.kind === "error") throw refuse(outcome.error, outcome, script, call);
     return jsonText(outcome.kind === "nil" ? "null" : outcome.json);
   }
 
-  function refuse(error: ScriptFailure, { used }: ScriptOutcome, script: ScriptRow, call: XrpcCall): HttpError {
+  function refuse(
+    error: ScriptFailure,
+    { used }: ScriptOutcome,
+    script: ScriptRow,
+    call: XrpcCall,
+  ): HttpError {
     app.log.warn("a query script failed", { trigger: script.id, line: error.line, error: error.message });
     app.events.emit({
       type: "script.error",
       severity: "error",
       actor: call.caller.did,
       subject: script.id,
-      detail: { error: error.message, line: error.line, traceback: error.traceback, method: call.nsid, used, duration_ms: used.ms },
+      detail: {
+        error: error.message,
+        line: error.line,
+        traceback: error.traceback,
+        method: call.nsid,
+        used,
+        duration_ms: used.ms,
+      },
     });
     return toHttpError(error, call.nsid);
   }

@@ -20,7 +20,13 @@ export interface RecordScriptParts {
  * Runs the script of a record event before it is stored: nil skips, a table replaces the body, anything else lets the
  * event pass as it is (lua §1.3). A script that keeps failing is reported and the record goes on (fail open, lua §1.5).
  */
-export function recordScripts({ app, scripts, variables, pool, ...options }: RecordScriptParts): RecordInterceptor {
+export function recordScripts({
+  app,
+  scripts,
+  variables,
+  pool,
+  ...options
+}: RecordScriptParts): RecordInterceptor {
   const delays = options.retryDelaysMs ?? retryDelaysMs;
   return {
     wants: (action, collection) => scripts.forRecord(action, collection) !== undefined,
@@ -34,10 +40,20 @@ export function recordScripts({ app, scripts, variables, pool, ...options }: Rec
         trigger = script.id;
         const outcome = await run(script, event, signal);
         for (const message of outcome.logs)
-          app.events.emit({ type: "script.log", actor: event.did, subject: trigger, detail: { trigger, message } });
+          app.events.emit({
+            type: "script.log",
+            actor: event.did,
+            subject: trigger,
+            detail: { trigger, message },
+          });
         if (outcome.kind !== "error") return apply(outcome, event, trigger, attempt + 1);
         failure = describe(outcome.error);
-        app.log.warn("a record script failed", { trigger, uri: event.uri, attempt: attempt + 1, error: failure });
+        app.log.warn("a record script failed", {
+          trigger,
+          uri: event.uri,
+          attempt: attempt + 1,
+          error: failure,
+        });
       }
       deadLetter(event, trigger, failure);
     },
@@ -50,7 +66,14 @@ export function recordScripts({ app, scripts, variables, pool, ...options }: Rec
         kind: "record",
         script: { trigger: script.id, body: script.body },
         env: variables.env(),
-        event: { action, uri, did, collection, rkey, record: record === undefined ? null : JSON.stringify(record) },
+        event: {
+          action,
+          uri,
+          did,
+          collection,
+          rkey,
+          record: record === undefined ? null : JSON.stringify(record),
+        },
       },
       { signal },
     );
@@ -67,12 +90,24 @@ export function recordScripts({ app, scripts, variables, pool, ...options }: Rec
 
   function deadLetter(event: RecordBeforeEvent, trigger: string, error: string): void {
     const { action, uri, did, collection, rkey } = event;
-    app.log.error("a record script failed every attempt; the record goes on as it is", { trigger, uri, error });
+    app.log.error("a record script failed every attempt; the record goes on as it is", {
+      trigger,
+      uri,
+      error,
+    });
     app.events.emit({
       type: "script.dead_lettered",
       severity: "error",
       subject: uri,
-      detail: { trigger, host_kind: "record", host_id: `${collection}:${action}`, did, rkey, attempts: delays.length + 1, error },
+      detail: {
+        trigger,
+        host_kind: "record",
+        host_id: `${collection}:${action}`,
+        did,
+        rkey,
+        attempts: delays.length + 1,
+        error,
+      },
     });
   }
 }

@@ -19,20 +19,27 @@ export interface Scripts {
   forRecord(action: string, collection: string): ScriptRow | undefined;
   list(): ScriptRow[];
   stored(): StoredResource[];
-  put(trigger: string, input: ScriptInput, by: { origin: Origin; configHash?: string | null }): Promise<{ row: ScriptRow; isNew: boolean }>;
+  put(
+    trigger: string,
+    input: ScriptInput,
+    by: { origin: Origin; configHash?: string | null },
+  ): Promise<{ row: ScriptRow; isNew: boolean }>;
   remove(trigger: string): Promise<boolean>;
 }
 
 export async function createScripts({ db, clock }: Pick<PluginApp, "db" | "clock">): Promise<Scripts> {
   const { scripts } = db.tables(scriptsSchema);
-  const known = new Map((await db.orm.select().from(scripts).orderBy(asc(scripts.id))).map((row) => [row.id, row]));
+  const known = new Map(
+    (await db.orm.select().from(scripts).orderBy(asc(scripts.id))).map((row) => [row.id, row]),
+  );
   const runnable = (trigger: string): ScriptRow | undefined => {
     const row = known.get(trigger);
     return row?.script_type === "lua" ? row : undefined;
   };
   return {
     get: runnable,
-    forRecord: (action, collection) => runnable(`record.${action}:${collection}`) ?? runnable(`record.index:${collection}`),
+    forRecord: (action, collection) =>
+      runnable(`record.${action}:${collection}`) ?? runnable(`record.index:${collection}`),
     list: () => [...known.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1)),
     stored: () =>
       [...known.values()].map((row) => ({

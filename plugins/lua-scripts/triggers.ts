@@ -23,7 +23,8 @@ const allowed = "record.{index,create,update,delete}, xrpc.{query,procedure}, la
 /** Parses a trigger id. @throws Error with HappyView's words */
 export function parseTrigger(id: string): Trigger {
   const colon = id.indexOf(":");
-  if (colon < 0) throw new Error(`trigger id '${id}' must contain a ':' separator; valid prefixes: ${allowed}`);
+  if (colon < 0)
+    throw new Error(`trigger id '${id}' must contain a ':' separator; valid prefixes: ${allowed}`);
   const prefix = prefixes.find((known) => known === id.slice(0, colon));
   const suffix = id.slice(colon + 1);
   if (suffix === "") throw new Error(`trigger id '${id}' has empty suffix`);
@@ -36,7 +37,8 @@ export function parseTrigger(id: string): Trigger {
 /** `record.create/xyz.statusphere.status.lua` → `record.create:xyz.statusphere.status`. @throws Error for any other path */
 export function triggerOfPath(path: string): string {
   const match = /^([^/]+)\/([^/]+)\.lua$/.exec(path);
-  if (!match) throw new Error(`scripts/${path} is no trigger: a script lies at scripts/<trigger>/<suffix>.lua`);
+  if (!match)
+    throw new Error(`scripts/${path} is no trigger: a script lies at scripts/<trigger>/<suffix>.lua`);
   return parseTrigger(`${match[1]}:${match[2]}`).id;
 }
 
@@ -56,6 +58,7 @@ function checkNsid(nsid: string): void {
 
 function checkJobType(type: string): void {
   if (type.length > 128) throw new Error(`invalid job type '${type}': must be 1–128 characters`);
-  if (!/^[a-z0-9][a-z0-9._-]*$/.test(type)) throw new Error(`invalid job type '${type}': must match /^[a-z0-9][a-z0-9._-]*$/`);
+  if (!/^[a-z0-9][a-z0-9._-]*$/.test(type))
+    throw new Error(`invalid job type '${type}': must match /^[a-z0-9][a-z0-9._-]*$/`);
   if (type.startsWith("happyview.")) throw new Error(`job type '${type}' is reserved for native jobs`);
 }

@@ -26,23 +26,31 @@ export const networkLexicons = definePlugin({
           created_at: createdAt,
         })),
     );
-    admin.route("GET /network-lexicons/resolve/:nsid", { permission: "lexicons:read" }, async ({ params }) => {
-      const { nsid, authorityDid, document, type } = await fetchLexicon(params["nsid"] ?? "", app);
-      return { nsid, authority_did: authorityDid, type, lexicon_json: document };
-    });
+    admin.route(
+      "GET /network-lexicons/resolve/:nsid",
+      { permission: "lexicons:read" },
+      async ({ params }) => {
+        const { nsid, authorityDid, document, type } = await fetchLexicon(params["nsid"] ?? "", app);
+        return { nsid, authority_did: authorityDid, type, lexicon_json: document };
+      },
+    );
     const body = z.object({ nsid: z.string(), target_collection: z.string().nullish() });
-    admin.route("POST /network-lexicons", { permission: "lexicons:create", body }, async ({ body: given }) => {
-      const { nsid, authorityDid, document } = await fetchLexicon(given.nsid, app);
-      const { revision } = await lexicons.put({
-        document,
-        authorityDid,
-        source: "network",
-        backfill: false,
-        targetCollection: given.target_collection,
-        lastFetchedAt: app.clock.timestamp(),
-      });
-      return json({ nsid, authority_did: authorityDid, revision }, 201);
-    });
+    admin.route(
+      "POST /network-lexicons",
+      { permission: "lexicons:create", body },
+      async ({ body: given }) => {
+        const { nsid, authorityDid, document } = await fetchLexicon(given.nsid, app);
+        const { revision } = await lexicons.put({
+          document,
+          authorityDid,
+          source: "network",
+          backfill: false,
+          targetCollection: given.target_collection,
+          lastFetchedAt: app.clock.timestamp(),
+        });
+        return json({ nsid, authority_did: authorityDid, revision }, 201);
+      },
+    );
     admin.route("DELETE /network-lexicons/:nsid", { permission: "lexicons:delete" }, async ({ params }) => {
       const lexicon = tracked(params["nsid"]);
       if (!lexicon) throw new HttpError(404, `network lexicon '${params["nsid"]}' not found`);
@@ -56,7 +64,9 @@ export const networkLexicons = definePlugin({
         return;
       }
       if (document["id"] !== nsid) {
-        log.warn("a published lexicon does not carry the NSID of its record; the known version stays", { nsid });
+        log.warn("a published lexicon does not carry the NSID of its record; the known version stays", {
+          nsid,
+        });
         return;
       }
       await lexicons.put({ ...lexicon, document, lastFetchedAt: app.clock.timestamp() });

@@ -14,14 +14,19 @@ The cases are looked for in ../shared/compat, or in the folder that COMPAT_DIR n
 `;
 
 const { values } = parseArgs({
-  options: { suite: { type: "string", default: suites.join(",") }, grep: { type: "string" }, help: { type: "boolean" } },
+  options: {
+    suite: { type: "string", default: suites.join(",") },
+    grep: { type: "string" },
+    help: { type: "boolean" },
+  },
 });
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const cases = process.env["COMPAT_DIR"] ?? fileURLToPath(new URL("../../../shared/compat", import.meta.url));
 const project = fileURLToPath(new URL("../fixture/compat", import.meta.url));
 
 if (values.help) process.stdout.write(help);
-else if (!existsSync(`${cases}/run.mjs`)) process.stdout.write(`no compatibility cases in ${cases}: nothing to run\n`);
+else if (!existsSync(`${cases}/run.mjs`))
+  process.stdout.write(`no compatibility cases in ${cases}: nothing to run\n`);
 else {
   run(["--conditions=happyview-source", `${root}core/cli/main.ts`, "build", "--root", project], {});
   const filter = values.grep === undefined ? [] : ["--grep", values.grep];
@@ -32,6 +37,10 @@ else {
 }
 
 function run(args: string[], env: Record<string, string>): void {
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: "inherit", env: { ...process.env, ...env } });
+  const { status } = spawnSync(process.execPath, args, {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
   if (status !== 0) process.exit(status ?? 1);
 }

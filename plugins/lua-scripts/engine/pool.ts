@@ -37,7 +37,6 @@ export function createPool(options: PoolOptions): Pool {
   const size = options.workers ?? defaultWorkers();
   const seats = new Set<Seat>();
   const queue: Task[] = [];
-  let lastId = 0;
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
 
@@ -47,9 +46,7 @@ export function createPool(options: PoolOptions): Pool {
       if (!seat) break;
       const task = queue.shift();
       if (!task || task.isSettled) continue;
-      // Ids grow along each worker's queue, so a task that is handed out again gets a new one.
-      lastId = (lastId % 0x3fffffff) + 1;
-      seat.assign(lastId, task);
+      seat.assign(task);
     }
     timer ??= setInterval(watch, tickMs);
   };

@@ -26,7 +26,7 @@ interface SeatEvents {
 /** One worker thread as the pool sees it. */
 export interface Seat {
   readonly load: number;
-  assign(id: number, task: Task): void;
+  assign(task: Task): void;
   /** True while one script has held the thread for long enough that others should not wait behind it. */
   isSlow(): boolean;
   /** Takes back the tasks the worker has not begun. */
@@ -38,6 +38,7 @@ export interface Seat {
 
 const slowMs = 100;
 const closeMs = 5000;
+const maxId = 2 ** 30;
 
 export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
   const buffer = new SharedArrayBuffer(signalBytes);
@@ -45,6 +46,7 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
   const tasks = new Map<number, Task>();
   const worker = spawnWorker({ database, signals: buffer });
   let seen = { segment: 0, since: performance.now() };
+  let lastId = 0;
   let isReady = false;
   let crash: Error | undefined;
   let isGone = false;
@@ -122,7 +124,14 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
     get load() {
       return tasks.size;
     },
-    assign(id, task) {
+    assign(task) {
+      if (tasks.size === 0 && lastId > maxId) {
+        lastId = 0;
+        Atomics.store(signals, signal.begun, 0);
+        Atomics.store(signals, signal.skipUpTo, 0);
+      }
+      // Ids grow along the queue of a worker; a task that is handed out again gets a new one.
+      const id = ++lastId;
       tasks.set(id, task);
       worker.postMessage(task.message(id), []);
     },

@@ -96,20 +96,41 @@ export class Encoder {
 
   #members(L: number): void {
     const api = this.#api;
-    let first = true;
+    const starts: number[] = [];
     this.#put(0x7b);
     api.lua_pushnil(L);
     while (api.lua_next(L, -2) !== 0) {
-      if (!first) this.#put(0x2c);
-      first = false;
+      starts.push(this.#at);
       // lua_tolstring would turn a number key into a string inside the table and confuse lua_next.
       if (api.lua_type(L, -2) !== type.string) this.#badKey(L);
       this.#string(L, -2);
       this.#put(0x3a);
       this.#value(L);
+      this.#put(0x2c);
       api.lua_settop(L, -2);
     }
+    if (starts.length > 1) this.#sort(starts);
+    if (starts.length > 0) this.#at--;
     this.#put(0x7d);
+  }
+
+  /** Lua's order of keys is a matter of chance; ours is that of the original, whose JSON objects are sorted maps. */
+  #sort(starts: number[]): void {
+    const buffer = this.#buffer;
+    const compare = (a: number, b: number): number => {
+      // Keys of one table differ before their closing quotes.
+      while (buffer[a] === buffer[b] && a !== b) {
+        a++;
+        b++;
+      }
+      return (buffer[a] ?? 0) - (buffer[b] ?? 0);
+    };
+    const from = starts[0] ?? 0;
+    const ends = new Map(starts.map((start, i) => [start, starts[i + 1] ?? this.#at]));
+    const order = starts.toSorted(compare);
+    if (order.every((start, i) => start === starts[i])) return;
+    const copy = Buffer.concat(order.map((start) => buffer.subarray(start, ends.get(start))));
+    copy.copy(buffer, from);
   }
 
   #badKey(L: number): never {

@@ -1,4 +1,4 @@
-import type { Engine, EngineRun, HostApi, ScriptFailure, ScriptOutcome, Validation } from "../engine.ts";
+import type { Engine, EngineRun, HostApi, ScriptFailure, ScriptOutcome } from "../engine.ts";
 import { toValidation } from "../../validate.ts";
 import { createActiveRun, endSegment, startSegment, type ActiveRun } from "./active-run.ts";
 import { continuationPointer, hostPointer, jsonPointers, setMetatablePointer } from "./bridge.ts";

@@ -1,0 +1,3 @@
+function handle()
+  return db.query({ collection = collection, limit = params.limit })
+end

@@ -1,0 +1,13 @@
+import { defineConfig } from "happyview";
+import { eventLog } from "happyview/plugins/event-log";
+import { firehose } from "happyview/plugins/firehose";
+import { luaScripts } from "happyview/plugins/lua-scripts";
+
+export default defineConfig({
+  plugins: [eventLog(), firehose(), luaScripts()],
+  lexicons: {
+    "xyz.statusphere.listStatuses": { targetCollection: "xyz.statusphere.status" },
+    "xyz.statusphere.countByEmoji": { targetCollection: "xyz.statusphere.status" },
+  },
+  settings: { app_name: "Statusphere" },
+});

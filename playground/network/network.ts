@@ -1,0 +1,150 @@
+import { Secp256k1Keypair } from "@atproto/crypto";
+import { Account } from "./account.ts";
+import { createNetworkClock, type NetworkClock } from "./clock.ts";
+import { createDid } from "./did.ts";
+import { createDirectory } from "./directory.ts";
+import { createFaults, type Faults } from "./faults.ts";
+import type { RelayEntry } from "./frames.ts";
+import { type Jetstream, startJetstream } from "./jetstream.ts";
+import { startPds } from "./pds.ts";
+import { startPlc } from "./plc.ts";
+import { createPrng, type Prng } from "./prng.ts";
+import { createQueue } from "./queue.ts";
+import { type Relay, startRelay } from "./relay.ts";
+import { createSequencer } from "./sequencer.ts";
+import type { Service } from "./service.ts";
+import { StreamLog } from "./stream.ts";
+
+export interface NetworkOptions {
+  /** The same seed and the same calls give the same DIDs, keys, revs, CIDs and order. @default 1 */
+  seed?: number | string;
+  /** Number of PDS hosts. @default 1 */
+  hosts?: number;
+  /**
+   * Unix milliseconds. Pass `Date.now` where a consumer compares cursors with its own clock.
+   * @default a simulated clock: starts at 2026-01-01 and moves one millisecond each time it is read
+   */
+  now?: () => number;
+  /** First of the ports: PLC, relay, Jetstream, then the PDS hosts. @default free ones */
+  port?: number;
+  /** Messages the relay keeps for replay. @default 50,000 */
+  relayLogLimit?: number;
+  /** Events the Jetstream keeps for replay. @default 2,000,000 */
+  jetstreamLogLimit?: number;
+}
+
+export interface Network extends AsyncDisposable {
+  seed: number | string;
+  plcUrl: string;
+  relayUrl: string;
+  /** `ws://…`; clients append `/subscribe`. */
+  jetstreamUrl: string;
+  pds: { url: string }[];
+  relay: Relay;
+  jetstream: Jetstream;
+  faults: Faults;
+  clock: NetworkClock;
+  /** In the order of their DIDs. */
+  readonly accounts: Account[];
+  /** @default handle `alice.test` and so on, on the hosts in turn */
+  createAccount(options?: { handle?: string; host?: number }): Promise<Account>;
+  close(): Promise<void>;
+}
+
+/**
+ * A local AT Protocol network: PLC directory, PDS hosts, relay and Jetstream, each on its own port of 127.0.0.1.
+ * @example
+ * await using network = await createNetwork({ seed: 7 });
+ * const alice = await network.createAccount();
+ * await alice.create("xyz.statusphere.status", { status: "👍", createdAt: "2026-01-01T00:00:00Z" });
+ */
+export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
+  const { seed = 1, hosts = 1, port } = options;
+  const portAt = (offset: number): { port?: number } => (port === undefined ? {} : { port: port + offset });
+  const faults = createFaults(createPrng(`${seed}/faults`));
+  const prng = createPrng(`${seed}/sockets`);
+  const directory = createDirectory();
+  const clock = createNetworkClock(options.now);
+  const relayLog = new StreamLog<RelayEntry>(options.relayLogLimit ?? 50_000);
+
+  const started: { close(): Promise<void> }[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(started.map((service) => service.close()));
+  };
+  const start = async <Started extends { close(): Promise<void> }>(
+    starting: Promise<Started>,
+  ): Promise<Started> => {
+    const service = await starting.catch(async (error: unknown) => {
+      await close();
+      throw error;
+    });
+    started.push(service);
+    return service;
+  };
+
+  const logLimit = options.jetstreamLogLimit ?? 2_000_000;
+  const plc = await start(startPlc(directory, { faults, ...portAt(0) }));
+  const relay = await start(startRelay(directory, { faults, prng, log: relayLog, ...portAt(1) }));
+  const jetstream = await start(startJetstream({ faults, prng, logLimit, ...portAt(2) }));
+  const pds: Service[] = [];
+  for (let index = 0; index < hosts; index++) {
+    pds.push(await start(startPds(directory, { index, faults, ...portAt(3 + index) })));
+  }
+
+  const sequencer = createSequencer(clock, relayLog, jetstream.publish);
+  const inOrder = createQueue();
+  const identities = createPrng(`${seed}/identities`);
+  let count = 0;
+  return {
+    seed,
+    plcUrl: plc.url,
+    relayUrl: relay.url,
+    jetstreamUrl: jetstream.url,
+    pds,
+    relay,
+    jetstream,
+    faults,
+    clock,
+    get accounts() {
+      return directory.sorted();
+    },
+    createAccount: ({ handle, host } = {}) =>
+      inOrder(async () => {
+        const index = host ?? count % hosts;
+        const home = pds[index];
+        if (!home)
+          throw new RangeError(
+            `[network] there is no PDS ${index}: createNetwork({ hosts: ${index + 1} }) starts that many`,
+          );
+        const name = handle ?? defaultHandle(count);
+        if (directory.find(name)) throw new Error(`[network] handle ${name} is taken`);
+        count++;
+        const account = await Account.open({
+          ...(await nextIdentity(identities)),
+          handle: name,
+          pds: { url: home.url, index },
+          clock,
+          sequencer,
+          inOrder,
+        });
+        directory.add(account);
+        return account;
+      }),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+const names = ["alice", "bob", "carol", "dan", "erin", "frank", "grace", "heidi"];
+
+function defaultHandle(count: number): string {
+  const round = Math.floor(count / names.length);
+  return `${names[count % names.length]}${round === 0 ? "" : round + 1}.test`;
+}
+
+async function nextIdentity(
+  prng: Prng,
+): Promise<{ did: string; keypair: Secp256k1Keypair; clockId: number }> {
+  const keypair = await Secp256k1Keypair.import(prng.bytes(32));
+  return { did: createDid(prng), keypair, clockId: prng.int(1024) };
+}

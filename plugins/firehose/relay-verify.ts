@@ -1,0 +1,98 @@
+import { decode } from "@atproto/lex-cbor";
+import { lexToJson } from "@atproto/lex-json";
+import { readCarWithRoot, verifyProofs } from "@atproto/repo";
+import { explain } from "../../core/errors.ts";
+import type { CommitEvent } from "../../core/index.ts";
+import type { IdentityResolver } from "../../core/identity/resolve.ts";
+import { isObject, isShallow } from "./decode.ts";
+import type { RelayCommit, RelayOp } from "./relay-decode.ts";
+
+export interface Verified {
+  events: CommitEvent[];
+  /** Why operations were left out; one entry for the whole commit, or for each operation that it does not prove. */
+  problems: string[];
+}
+
+export interface VerifierParts {
+  identity: Pick<IdentityResolver, "resolve" | "forget">;
+  /** Unix milliseconds. */
+  now: () => number;
+}
+
+/** Checks the operations of a commit that concern us. Never rejects. */
+export type Verifier = (commit: RelayCommit, ops: readonly RelayOp[]) => Promise<Verified>;
+
+const refreshEveryMs = 60_000;
+const maxRemembered = 10_000;
+
+/** A commit is believed when the key in its account's DID document signed it and its tree has (or no longer has) the records. */
+export function createVerifier({ identity, now }: VerifierParts): Verifier {
+  const refreshes = new Map<string, { at: number; key: Promise<string> }>();
+
+  async function keyOf(did: string): Promise<string> {
+    const { signingKey } = await identity.resolve(did);
+    if (signingKey) return signingKey;
+    throw new Error(`the DID document of ${did} has no signing key`);
+  }
+
+  /**
+   * The key as it is now: it may have changed since it was cached. Bad signatures must not turn into requests to the
+   * directory, so commits that fail together, and within a minute, share one.
+   */
+  function freshKeyOf(did: string): Promise<string> {
+    const last = refreshes.get(did);
+    if (last && now() - last.at < refreshEveryMs) return last.key;
+    if (refreshes.size >= maxRemembered) refreshes.clear();
+    const key = identity.forget(did).then(() => keyOf(did));
+    refreshes.set(did, { at: now(), key });
+    return key;
+  }
+
+  async function verifyWithRefresh(commit: RelayCommit, ops: readonly RelayOp[]): Promise<Verified> {
+    let cached: string | undefined;
+    try {
+      cached = await keyOf(commit.did);
+      return await verify(commit, ops, cached);
+    } catch (error) {
+      const fresh = await freshKeyOf(commit.did);
+      if (fresh === cached) throw error;
+      return await verify(commit, ops, fresh);
+    }
+  }
+
+  return (commit, ops) =>
+    verifyWithRefresh(commit, ops).catch((error: unknown) => ({ events: [], problems: [explain(error)] }));
+}
+
+async function verify(commit: RelayCommit, ops: readonly RelayOp[], key: string): Promise<Verified> {
+  const { did, rev, blocks } = commit;
+  const claims = ops.map(({ collection, rkey, cid }) => ({ collection, rkey, cid }));
+  const { verified } = await verifyProofs(blocks, claims, did, key);
+  const proven = new Set(verified.map(({ collection, rkey }) => `${collection}/${rkey}`));
+  // verifyProofs has checked each block against its CID.
+  const car = await readCarWithRoot(blocks, { skipCidVerification: true });
+  const signed = decode(car.blocks.get(car.root) ?? new Uint8Array());
+  // The rev orders commits, so it must be the signed one and not what the frame says besides.
+  if (!isObject(signed) || signed["rev"] !== rev)
+    throw new Error("the frame has another rev than the commit");
+  const result: Verified = { events: [], problems: [] };
+  for (const op of ops) {
+    const { action, collection, rkey, cid } = op;
+    const event = { kind: "commit", action, did, collection, rkey, rev, cid: cid?.toString() ?? "" } as const;
+    const bytes = cid ? car.blocks.get(cid) : undefined;
+    if (!proven.has(`${collection}/${rkey}`))
+      result.problems.push(`the tree does not prove the ${action} of ${collection}/${rkey}`);
+    else if (action === "delete") result.events.push(event);
+    else if (!bytes) result.problems.push(`the block of ${collection}/${rkey} is missing`);
+    else result.events.push({ ...event, record: toRecord(bytes) });
+  }
+  return result;
+}
+
+function toRecord(bytes: Uint8Array): Record<string, unknown> {
+  const record = decode(bytes);
+  if (!isShallow(record)) throw new Error("a record nested too deeply");
+  const json = lexToJson(record);
+  if (isObject(json)) return json;
+  throw new Error("a record that is not an object");
+}

@@ -1,0 +1,114 @@
+import type { Events } from "../../core/events.ts";
+import type { SourceEvent } from "../../core/index.ts";
+import type { IdentityResolver } from "../../core/identity/resolve.ts";
+import type { Pipeline } from "../../core/records/pipeline.ts";
+import { relayUrl } from "./filter.ts";
+import { Lineup } from "./lineup.ts";
+import { decodeRelay, type RelayCommit, type RelayMessage } from "./relay-decode.ts";
+import { createVerifier } from "./relay-verify.ts";
+import type { Status } from "./status.ts";
+import type { Session, StreamSource } from "./stream.ts";
+
+export interface RelayParts {
+  base: string;
+  isTracked: (collection: string) => boolean;
+  /** Whether the index has records of a repo. */
+  isIndexed: (did: string) => Promise<boolean>;
+  identity: Pick<IdentityResolver, "resolve" | "forget">;
+  events: Events;
+  pipeline: Pick<Pipeline, "ingest" | "skip">;
+  status: Status;
+  /** Unix milliseconds. */
+  now: () => number;
+}
+
+/** Commits verified at once; further frames wait in the socket. */
+const maxVerifying = 64;
+
+const lexiconSchema = "com.atproto.lexicon.schema";
+
+/** The whole network from a relay, filtered and verified here; the position is the relay's own seq. */
+export function relaySource(parts: RelayParts): StreamSource {
+  const { base, pipeline, status, events } = parts;
+  const verify = createVerifier(parts);
+  const position = `relay:${new URL(base).host}`;
+  const concerns = (collection: string): boolean =>
+    collection === lexiconSchema || parts.isTracked(collection);
+  /** The relay refused the stored cursor: the next connection is live, and what lies between is a gap. */
+  let refused: { cursor: string; reason: string } | undefined;
+
+  /** The events of a message that are ours; a promise where signatures must be checked. */
+  function eventsOf(message: RelayMessage): SourceEvent[] | Promise<SourceEvent[]> {
+    if (message.kind === "account" || message.kind === "identity") {
+      const { seq: _seq, timeUs: _timeUs, ...event } = message;
+      return [event];
+    }
+    if (message.kind === "sync") return desynchronized(message, "the repo was reset");
+    if (message.kind !== "commit") return [];
+    if (message.tooBig) return desynchronized(message, "a commit too big for the stream");
+    const ops = message.ops.filter(({ collection }) => concerns(collection));
+    if (ops.length === 0) return [];
+    return verify(message, ops).then(({ events: verified, problems }) => {
+      if (problems.length > 0) unverified(message, problems);
+      return verified;
+    });
+  }
+
+  /** What we have of the repo may differ from now on; the repos of the network that are not ours are no news. */
+  async function desynchronized({ did, rev }: { did: string; rev: string }, reason: string): Promise<[]> {
+    if (await parts.isIndexed(did).catch(() => true))
+      events.emit({ type: "repo.desynchronized", severity: "warn", subject: did, detail: { rev, reason } });
+    return [];
+  }
+
+  function unverified({ did, rev, seq }: RelayCommit, problems: readonly string[]): void {
+    const reason = problems.slice(0, 3).join("; ").slice(0, 500);
+    const detail = { rev, seq, problems: problems.length, reason };
+    events.emit({ type: "record.unverified", severity: "warn", subject: did, detail });
+  }
+
+  /** A commit's operations share a seq, which is reached when the last of them is. */
+  function handOver(found: readonly SourceEvent[], seq: number): Promise<void> | void {
+    const reached = { source: position, position: String(seq) };
+    if (found.length === 0) return pipeline.skip(reached);
+    let wait: Promise<void> | void = undefined;
+    for (const [i, event] of found.entries())
+      wait = pipeline.ingest(event, i === found.length - 1 ? reached : undefined);
+    return wait;
+  }
+
+  return {
+    position,
+    filter: () => "",
+    open(stored) {
+      const cursor = refused ? undefined : stored;
+      const lineup = new Lineup(maxVerifying);
+      let gapFrom = refused;
+
+      const control = (message: RelayMessage): void => {
+        if (message.kind === "info" && message.name === "OutdatedCursor" && cursor !== undefined)
+          gapFrom = { cursor, reason: "the relay no longer has the events after our position" };
+        if (message.kind !== "error") return;
+        if (message.name === "FutureCursor" && cursor !== undefined)
+          refused = { cursor, reason: "our position is ahead of the relay, which must have begun anew" };
+        throw new Error(`the relay ended the stream: ${message.name} ${message.message}`.trim());
+      };
+
+      return {
+        url: relayUrl(base, cursor),
+        receive(data) {
+          const message = decodeRelay(data);
+          if (message.kind === "malformed") return status.malformed(message.reason);
+          if (message.kind === "info" || message.kind === "error") return control(message);
+          const { seq } = message;
+          status.received(message.kind, message.timeUs);
+          if (seq === undefined) return;
+          if (gapFrom) status.gap({ from: gapFrom.cursor, to: String(seq), reason: gapFrom.reason });
+          gapFrom = refused = undefined;
+          return lineup.add(eventsOf(message), (found) => handOver(found, seq));
+        },
+        handedOver: () => lineup.done(),
+      } satisfies Session;
+    },
+  };
+}

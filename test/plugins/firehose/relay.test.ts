@@ -1,0 +1,226 @@
+import { Secp256k1Keypair } from "@atproto/crypto";
+import { WriteOpAction } from "@atproto/repo";
+import { expect, test, vi } from "vitest";
+import { firehose } from "../../../plugins/firehose/index.ts";
+import { tidAt } from "../../../playground/network/clock.ts";
+import {
+  accountFrame,
+  commitFrame,
+  errorFrame,
+  infoFrame,
+  syncFrame,
+} from "../../../playground/network/frames.ts";
+import { createNetwork } from "../../../playground/network/network.ts";
+import { SignedRepo, type RepoCommit } from "../../../playground/network/signed-repo.ts";
+import { fakeServer, type FakeServer } from "./fake-server.ts";
+import { alice, bob, micros, note, noteUri, testApp, type TestApp } from "./fixture.ts";
+
+const quick = { source: "relay", random: () => 0 } as const;
+const eventually = <T>(check: () => T | Promise<T>): Promise<T> =>
+  vi.waitFor(check, { timeout: 15_000, interval: 10 });
+const stored = (t: TestApp, ...uris: string[]): Promise<void> =>
+  eventually(async () => {
+    for (const uri of uris) expect(await t.stored(uri), uri).toBeDefined();
+  });
+const position = (t: TestApp, server: { url: string }): Promise<string | undefined> =>
+  t.app.records.pipeline.position(`relay:${new URL(server.url).host}`);
+
+/** A relay and the DID documents of alice and bob on one address, with keys that can be exchanged. */
+async function fakeRelay(onConnect?: (index: number, server: FakeServer) => void) {
+  const keys = new Map<string, string>();
+  let lookups = 0;
+  const server: FakeServer = await fakeServer({
+    onConnect: (_, index) => onConnect?.(index, server),
+    onRequest(request, response) {
+      lookups += 1;
+      const id = decodeURIComponent((request.url ?? "/").slice(1));
+      const publicKeyMultibase = keys.get(id)?.slice("did:key:".length);
+      const verificationMethod = [
+        { id: `${id}#atproto`, type: "Multikey", controller: id, publicKeyMultibase },
+      ];
+      if (!publicKeyMultibase) return void response.writeHead(404).end("{}");
+      response
+        .writeHead(200, { "content-type": "application/json" })
+        .end(JSON.stringify({ id, verificationMethod }));
+    },
+  });
+  let seq = 0;
+  const envelope = (did: string) => ({ seq: ++seq, did, time: new Date().toISOString() });
+  return {
+    server,
+    url: server.url,
+    plcUrl: server.url.replace("ws:", "http:"),
+    keys,
+    lookups: () => lookups,
+    seq: () => seq,
+    commit: (did: string, commit: RepoCommit, change: Partial<RepoCommit> = {}) =>
+      server.raw(commitFrame(envelope(did), { ...commit, ...change })),
+    sync: (did: string, commit: RepoCommit) => server.raw(syncFrame(envelope(did), commit)),
+    account: (did: string, status: "active" | "deleted") => server.raw(accountFrame(envelope(did), status)),
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
+  };
+}
+
+async function openRepo(did: string, keys: Map<string, string>) {
+  const keypair = await Secp256k1Keypair.create();
+  keys.set(did, keypair.did());
+  const { repo } = await SignedRepo.create(did, keypair, tidAt(micros(), 1));
+  const create = (rkey: string): Promise<RepoCommit> =>
+    repo.commit(
+      [{ action: WriteOpAction.Create, collection: note, rkey, record: { $type: note, rkey } }],
+      tidAt(micros(), 1),
+    );
+  return { repo, keypair, create };
+}
+
+test("verified records of a whole network", async () => {
+  await using network = await createNetwork({ seed: 11, now: Date.now });
+  const { plcUrl, relayUrl } = network;
+  await using t = await testApp(firehose({ url: relayUrl, ...quick }), { plcUrl });
+  await eventually(() => expect(network.relay.clients).toBe(1));
+  const [one, two] = [await network.createAccount(), await network.createAccount()];
+  await one.create(note, { text: "hi", bytes: { $bytes: "AQI" } }, "a");
+  await one.create("com.example.untracked", { text: "no" }, "a");
+  await one.applyWrites([
+    { action: "put", collection: note, rkey: "a", record: { text: "changed" } },
+    { action: "create", collection: note, rkey: "b", record: { text: "b" } },
+  ]);
+  await two.create(note, { text: "two" }, "a");
+  await stored(t, noteUri("a", two.did), noteUri("b", one.did));
+  expect(await t.stored(noteUri("a", one.did))).toEqual({ $type: note, text: "changed" });
+  expect(await t.stored(`at://${one.did}/com.example.untracked/a`)).toBeUndefined();
+
+  network.relay.disconnect();
+  await one.delete(note, "b");
+  await two.create(note, { text: "missed" }, "missed");
+  await stored(t, noteUri("missed", two.did));
+  await eventually(async () => expect(await t.stored(noteUri("b", one.did))).toBeUndefined());
+  await two.setStatus("deleted");
+  await eventually(async () => expect(await t.stored(noteUri("missed", two.did))).toBeUndefined());
+  await eventually(async () => expect(await position(t, { url: relayUrl })).toBe(String(network.relay.seq)));
+  expect(t.log.map(({ type }) => type)).not.toContain("record.unverified");
+});
+
+test("what another key signed is dropped and reported; the stream goes on", async () => {
+  await using relay = await fakeRelay();
+  const good = await openRepo(bob, relay.keys);
+  const bad = await openRepo(alice, relay.keys);
+  relay.keys.set(alice, (await Secp256k1Keypair.create()).did());
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  relay.commit(alice, await bad.create("forged"));
+  relay.commit(alice, await bad.create("forged2"));
+  relay.commit(bob, await good.create("fine"));
+  await stored(t, noteUri("fine", bob));
+  expect(await t.stored(noteUri("forged"))).toBeUndefined();
+  const reports = t.log.filter(({ type }) => type === "record.unverified");
+  expect(reports.map(({ detail }) => detail["seq"]).toSorted()).toEqual([1, 2]);
+  expect(reports[0]).toMatchObject({ severity: "warn", subject: alice });
+  expect(reports[0]?.detail["reason"]).toContain("Invalid signature");
+  // Alice once and once more because of the first forgery; a second one asks no more. Bob once.
+  expect(relay.lookups()).toBe(3);
+  await eventually(async () => expect(await position(t, relay)).toBe("3"));
+});
+
+test("a key that was exchanged since it was cached is read again", async () => {
+  await using relay = await fakeRelay();
+  const before = await openRepo(alice, relay.keys);
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  relay.commit(alice, await before.create("one"));
+  await stored(t, noteUri("one"));
+  const after = await openRepo(alice, relay.keys);
+  // Both find the old key in the cache, and wait for the same answer.
+  for (const commit of [await after.create("two"), await after.create("three")]) relay.commit(alice, commit);
+  await stored(t, noteUri("two"), noteUri("three"));
+  expect(relay.lookups()).toBe(2);
+});
+
+test("a frame cannot claim another rev, repo or record than the signed ones", async () => {
+  await using relay = await fakeRelay();
+  const repo = await openRepo(alice, relay.keys);
+  const other = await openRepo(bob, relay.keys);
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  const ops = (await other.create("theirs")).ops;
+  relay.commit(alice, await repo.create("rev"), { rev: "3zzzzzzzzzzzz" });
+  relay.commit(bob, await repo.create("repo"));
+  relay.commit(alice, await repo.create("record"), { ops });
+  relay.commit(alice, await repo.create("fine"));
+  await stored(t, noteUri("fine"));
+  const uris = [noteUri("rev"), noteUri("repo", bob), noteUri("theirs"), noteUri("record")];
+  for (const uri of uris) expect(await t.stored(uri), uri).toBeUndefined();
+  expect(t.log.filter(({ type }) => type === "record.unverified")).toHaveLength(3);
+});
+
+test("an account without a document is reported, not waited for", async () => {
+  await using relay = await fakeRelay();
+  const gone = await openRepo(alice, relay.keys);
+  const here = await openRepo(bob, relay.keys);
+  relay.keys.delete(alice);
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  relay.commit(alice, await gone.create("x"));
+  relay.commit(bob, await here.create("x"));
+  await stored(t, noteUri("x", bob));
+  expect(t.log.find(({ type }) => type === "record.unverified")?.detail["reason"]).toContain(
+    "cannot be resolved",
+  );
+});
+
+test("a repo of ours that was reset is reported, others are not", async () => {
+  await using relay = await fakeRelay();
+  const ours = await openRepo(alice, relay.keys);
+  const other = await openRepo(bob, relay.keys);
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  const commit = await ours.create("one");
+  relay.commit(alice, commit);
+  await stored(t, noteUri("one"));
+  relay.sync(bob, await other.create("one"));
+  relay.sync(alice, commit);
+  await eventually(async () => expect(await position(t, relay)).toBe("3"));
+  expect(t.log.filter(({ type }) => type === "repo.desynchronized")).toEqual([
+    expect.objectContaining({ subject: alice, detail: { rev: commit.rev, reason: "the repo was reset" } }),
+  ]);
+});
+
+test("an outdated cursor is a gap, up to the first message that came", async () => {
+  await using relay = await fakeRelay((index, server) => {
+    if (index === 1) server.raw(infoFrame("OutdatedCursor", "too old"));
+  });
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  relay.account(alice, "active");
+  await eventually(async () => expect(await position(t, relay)).toBe("1"));
+  relay.server.cut();
+  await eventually(() => expect(relay.server.connections).toHaveLength(2));
+  expect(relay.server.connections[1]?.url.searchParams.get("cursor")).toBe("1");
+  relay.account(alice, "active");
+  await eventually(() =>
+    expect(t.log.find(({ type }) => type === "firehose.gap")).toMatchObject({
+      detail: { from: "1", to: "2" },
+    }),
+  );
+});
+
+test("a relay that began anew is read live, and the gap reported", async () => {
+  await using relay = await fakeRelay((index, server) => {
+    if (index === 1) server.raw(errorFrame("FutureCursor", "Cursor in the future."));
+  });
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  relay.account(alice, "active");
+  await eventually(async () => expect(await position(t, relay)).toBe("1"));
+  relay.server.cut();
+  await eventually(() => expect(relay.server.connections).toHaveLength(3));
+  expect(relay.server.connections[2]?.url.searchParams.has("cursor")).toBe(false);
+  relay.account(alice, "active");
+  await eventually(() =>
+    expect(t.log.find(({ type }) => type === "firehose.gap")).toMatchObject({
+      severity: "warn",
+      detail: { from: "1", to: "2", reason: expect.stringContaining("ahead of the relay") },
+    }),
+  );
+  await eventually(async () => expect(await position(t, relay)).toBe("2"));
+});
