@@ -16,6 +16,7 @@ export const errorCodes = {
   SCRIPT_INVALID: "a script file or upload is not acceptable",
   RESOURCE_PATH: "a file lies where no resource can be",
   IDENTITY_UNRESOLVED: "a DID or handle could not be resolved",
+  BUILD_FAILED: "the bundler could not make an output",
   SERVER_LISTEN: "the server cannot listen on its host and port",
   SOURCE_GAP: "the stream no longer holds the events after our position",
 } as const;

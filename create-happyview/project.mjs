@@ -56,7 +56,7 @@ function manifest(name, happyview) {
       start: "happyview start",
     },
     dependencies: { happyview },
-    devDependencies: { vitest: "4.1.12" },
+    devDependencies: { "@types/node": "24.19.2", vitest: "4.1.12" },
     // Its script only checks that the binary fits; npm would ask about it at every install.
     allowScripts: { esbuild: false },
   };

@@ -1,5 +1,5 @@
 // @ts-check
-import { cancel, isCancel, select, text } from "@clack/prompts";
+import { cancel, select, text } from "@clack/prompts";
 import { Failure } from "./failure.mjs";
 import { resolveTarget } from "./target.mjs";
 import { templates } from "./templates.mjs";
@@ -30,12 +30,11 @@ export async function askTemplate() {
 }
 
 /**
- * @template T
- * @param {T | symbol} answer
- * @returns {T}
+ * @param {string | symbol} answer
+ * @returns {string}
  */
 function answered(answer) {
-  if (!isCancel(answer)) return /** @type {T} */ (answer);
+  if (typeof answer === "string") return answer;
   cancel("Nothing was written.");
   process.exit(1);
 }

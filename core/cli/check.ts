@@ -36,5 +36,5 @@ export async function check(root: string): Promise<ResourcePlan> {
     log: createLogger({ level: "silent" }),
     background: false,
   });
-  return app.resources.plan(await readProject(config.root));
+  return await app.resources.plan(await readProject(config.root)); // awaited: the app closes at the return
 }

@@ -127,7 +127,12 @@ function isDomainScoped(path: string): boolean {
 }
 
 function hostOf(request: HttpRequest): string {
-  const host = request.headers.get("x-forwarded-host") ?? request.headers.get("host") ?? "";
+  // A web Request made by a program has no host header; its URL says where it goes.
+  const host =
+    request.headers.get("x-forwarded-host") ??
+    request.headers.get("host") ??
+    /^https?:\/\/([^/?#]+)/i.exec(request.url)?.[1] ??
+    "";
   return (
     host.startsWith("[") ? host.slice(0, host.indexOf("]") + 1) : (host.split(":", 1)[0] ?? "")
   ).toLowerCase();

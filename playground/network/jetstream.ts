@@ -100,10 +100,16 @@ export async function startJetstream({
     publish: (event) => log.push(toEntry(event, newestTime)),
     async load(lines) {
       let count = 0;
+      let batch: JetstreamEntry[] = [];
       for await (const line of lines) {
-        log.push(toEntry(line, newestTime));
-        if (++count % linesPerTurn === 0) await new Promise((resolve) => setImmediate(resolve));
+        batch.push(toEntry(line, newestTime));
+        count++;
+        if (batch.length < linesPerTurn) continue;
+        log.push(...batch);
+        batch = [];
+        await new Promise((resolve) => setImmediate(resolve));
       }
+      log.push(...batch);
       return count;
     },
     disconnect: () => sockets.clients.forEach((ws) => ws.terminate()),

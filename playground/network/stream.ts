@@ -27,8 +27,9 @@ export class StreamLog<Entry> {
     return this.#entries[position - this.#start];
   }
 
-  push(entry: Entry): void {
-    this.#entries.push(entry);
+  /** Several at once reach the sockets in one go. */
+  push(...entries: Entry[]): void {
+    this.#entries.push(...entries);
     // Trimmed in strides: dropping one entry a push would copy the log each time.
     const excess = this.#entries.length - this.#limit;
     if (excess > this.#limit / 4) {

@@ -7,7 +7,8 @@ export async function collect(url: string, count: number): Promise<{ messages: B
   const messages: Buffer[] = [];
   return new Promise((resolve, reject) => {
     ws.on("message", (data: Buffer) => {
-      messages.push(data);
+      // More may be on their way when the socket is asked to close.
+      if (messages.length < count) messages.push(data);
       if (messages.length === count) ws.close();
     });
     ws.on("close", (code) => resolve({ messages, code }));

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { WebSocket } from "ws";
 import type { Account } from "../../playground/network/account.ts";
 import type { FaultRule, SocketFault } from "../../playground/network/faults.ts";
 import { createNetwork, type Network } from "../../playground/network/network.ts";
@@ -97,7 +98,7 @@ it("ends a socket after so many events, cleanly or not", async () => {
 
 it("stalls: connected, silent, no answer to pings", async () => {
   network.faults.add({ service: "jetstream", socket: { stallAfter: 2 } });
-  const ws = await opened(`${network.jetstreamUrl}/subscribe?cursor=0`);
+  const ws = new WebSocket(`${network.jetstreamUrl}/subscribe?cursor=0`);
   let heard = 0;
   ws.on("message", () => heard++).on("pong", () => heard++);
   while (heard < 2) await new Promise((resolve) => setImmediate(resolve));

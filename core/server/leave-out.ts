@@ -1,0 +1,22 @@
+import type { Plugin } from "rollup";
+
+const stub = "\0happyview:no-config-loader";
+
+/**
+ * The public module of the package also exports what finds and compiles a project's config. In the output the config is
+ * compiled already: without this, c12, jiti and their dependencies would be copied beside it.
+ */
+export function leaveOutConfigLoader(): Plugin {
+  return {
+    name: "happyview:leave-out",
+    resolveId: {
+      order: "pre",
+      handler: (source) =>
+        /\/config\/load\.[jt]s$/.test(source) ? { id: stub, moduleSideEffects: false } : null,
+    },
+    load: (id) =>
+      id === stub
+        ? `export function loadConfig() { throw new Error("the config of a built project cannot be loaded again"); }`
+        : null,
+  };
+}
