@@ -19,6 +19,8 @@ export interface LoadedConfig {
   files: string[];
 }
 
+const name = "happyview";
+
 /** Finds `happyview.config.*`, merges its layers (c12, defu), checks the result and applies the environment. */
 export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
   const root = resolve(options.root ?? process.cwd());
@@ -30,9 +32,11 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
       hint: "run the command in a project folder, name one with --root, or make one with `npm create happyview`",
     });
   const user = checkConfig(withoutLayerKeys(loaded.config), relativeName(root, file));
-  const files = (loaded.layers ?? []).flatMap((layer) =>
-    layer.configFile ? [resolve(layer.cwd ?? root, layer.configFile)] : [],
-  );
+  const files = (loaded.layers ?? []).flatMap((layer) => {
+    if (!layer.configFile) return [];
+    // c12 names the project's own layer without its extension: watched like that, no edit would be seen.
+    return [layer.configFile === `${name}.config` ? file : resolve(layer.cwd ?? root, layer.configFile)];
+  });
   return {
     config: resolveConfig(user, { mode: options.mode, root, env: options.env ?? process.env }),
     files: [...new Set(files)],
@@ -42,7 +46,7 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
 async function readLayers(root: string, mode: Mode): Promise<Awaited<ReturnType<typeof loadLayers>>> {
   try {
     return await loadLayers({
-      name: "happyview",
+      name,
       cwd: root,
       envName: mode,
       dotenv: true,

@@ -59,7 +59,7 @@ function createQueries(sql: Runner, tables: <S>(schema: Schema<S>) => S): Querie
     },
     async selectByKeys<T>(select: string, column: string, keys: readonly string[]) {
       if (keys.length === 0) return [];
-      return [...(await run(`${select} WHERE ${column} = ANY($1::text[])`, [keys]))] as T[];
+      return [...(await run(`${select} WHERE ${column} = ANY($1::text[])`, [keys.map(bind)]))] as T[];
     },
     async insertMany(insert, rows) {
       if (rows.length === 0) return;
@@ -68,7 +68,7 @@ function createQueries(sql: Runner, tables: <S>(schema: Schema<S>) => S): Querie
     },
     async deleteByKeys(table, column, keys) {
       if (keys.length === 0) return 0;
-      return (await run(`DELETE FROM ${table} WHERE ${column} = ANY($1::text[])`, [keys])).count;
+      return (await run(`DELETE FROM ${table} WHERE ${column} = ANY($1::text[])`, [keys.map(bind)])).count;
     },
   };
 }
@@ -84,7 +84,8 @@ function insertSql({ table, columns, onConflict }: BulkInsert): string {
 // The builders we use are the same on both dialects; see schema.ts for why SQLite's types stand for both.
 function createOrm(sql: Runner): Orm {
   return drizzle(async (text, params, method) => {
-    const query = sql.unsafe(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
+    const values = (params as SqlValue[]).map(bind) as postgres.ParameterOrJSON<never>[]; // as its columns encoded them
+    const query = sql.unsafe(text, values, { prepare: true });
     if (method !== "execute") return { rows: [...(await query.values())] };
     return { rows: [...(await query)] };
   }) as unknown as Orm;
@@ -104,7 +105,9 @@ function numbered(text: string): string {
   return known;
 }
 
+/** Postgres refuses a text with a NUL, which anybody can send as %00: the replacement character stands for it. */
 function bind(value: SqlValue): SqlValue {
+  if (typeof value === "string") return value.includes("\0") ? value.replaceAll("\0", "\uFFFD") : value;
   return typeof value === "boolean" ? (value ? 1 : 0) : value;
 }
 

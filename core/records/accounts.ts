@@ -10,9 +10,9 @@ const withheldStatuses = new Set(["takendown", "suspended", "deactivated"]);
 
 /**
  * Folds an account event into the index (account hosting spec; HappyView ignores them, issue 88).
- * Deleted: the records go, and commits older than the event are void from now on, however late they arrive.
+ * Deleted: commits older than the event are void, those stored and those that still arrive.
  * Taken down, suspended, deactivated: the records are set aside until the account is active again.
- * Returns false for an event older than the last one applied.
+ * Returns false for an event older than the last one applied. What it leaves does not depend on the order of arrival.
  */
 export async function applyAccount(tx: Queries, event: AccountEvent): Promise<boolean> {
   const before = await tx.get<{ status: string; status_rev: string }>(
@@ -20,33 +20,26 @@ export async function applyAccount(tx: Queries, event: AccountEvent): Promise<bo
     [event.did],
   );
   if (before && event.rev <= before.status_rev) return false;
-  const status = event.active ? "active" : (event.status ?? "deactivated");
-  if (!before && status === "active") return true; // the usual case, and nothing to remember
-  if (status === "deleted") await forget(tx, event.did);
-  else if (withheldStatuses.has(status)) await withhold(tx, event.did);
-  else await restore(tx, event.did);
+  const announced = event.active ? "active" : (event.status ?? "deactivated");
+  if (!before && announced === "active") return true; // the usual case, and nothing to remember
+  const isDeleted = announced === "deleted";
+  // Only an account that is active again comes back into sight.
+  const status = announced === "active" || withheldStatuses.has(announced) ? announced : (before?.status ?? "active");
+  if (isDeleted) await forget(tx, event);
+  if (withheldStatuses.has(status)) await withhold(tx, event.did);
+  else if (before && withheldStatuses.has(before.status)) await restore(tx, event.did);
   await tx.run(
     `INSERT INTO happyview_accounts (did, status, status_rev, void_before) VALUES (?, ?, ?, ?)
      ON CONFLICT (did) DO UPDATE SET status = excluded.status, status_rev = excluded.status_rev,
        void_before = CASE WHEN excluded.void_before = '' THEN happyview_accounts.void_before ELSE excluded.void_before END`,
-    [
-      event.did,
-      withheldStatuses.has(status) || status === "deleted" ? status : "active",
-      event.rev,
-      status === "deleted" ? event.rev : "",
-    ],
+    [event.did, status, event.rev, isDeleted ? event.rev : ""],
   );
   return true;
 }
 
-async function forget(tx: Queries, did: string): Promise<void> {
-  await tx.run("DELETE FROM happyview_records WHERE did = ?", [did]);
-  await tx.run("DELETE FROM happyview_withheld_records WHERE did = ?", [did]);
-  // void_before says all that these said.
-  await tx.run("DELETE FROM happyview_record_tombstones WHERE uri >= ? AND uri < ?", [
-    `at://${did}/`,
-    `at://${did}0`,
-  ]);
+async function forget(tx: Queries, { did, rev }: AccountEvent): Promise<void> {
+  await tx.run("DELETE FROM happyview_records WHERE did = ? AND rev < ?", [did, rev]);
+  await tx.run("DELETE FROM happyview_withheld_records WHERE did = ? AND rev < ?", [did, rev]);
 }
 
 async function withhold(tx: Queries, did: string): Promise<void> {

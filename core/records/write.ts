@@ -72,7 +72,7 @@ async function accountsOf(
   return new Map(
     rows.map((row) => [
       row.did,
-      { withheld: row.status !== "active" && row.status !== "deleted", voidBefore: row.void_before },
+      { withheld: row.status !== "active", voidBefore: row.void_before },
     ]),
   );
 }

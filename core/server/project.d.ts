@@ -1,5 +1,8 @@
 // What the build makes of a project; see build.ts.
 declare module "#happyview/project" {
-  export const layers: readonly import("../config/define.ts").UserConfigLayers[];
-  export const files: Readonly<Record<string, readonly import("../resources/files.ts").SourceFile[]>>;
+  import type { UserConfigLayers } from "../config/define.ts";
+  import type { SourceFile } from "../resources/files.ts";
+
+  export const layers: readonly UserConfigLayers[];
+  export const files: Readonly<Record<string, readonly SourceFile[]>>;
 }

@@ -1,8 +1,8 @@
 import { Secp256k1Keypair } from "@atproto/crypto";
-import { Account } from "./account.ts";
+import { Account, type AccountParts } from "./account.ts";
 import { createNetworkClock, type NetworkClock } from "./clock.ts";
 import { createDid } from "./did.ts";
-import { createDirectory } from "./directory.ts";
+import { createDirectory, type Directory } from "./directory.ts";
 import { createFaults, type Faults } from "./faults.ts";
 import type { RelayEntry } from "./frames.ts";
 import { type Jetstream, startJetstream } from "./jetstream.ts";
@@ -59,42 +59,14 @@ export interface Network extends AsyncDisposable {
  * await alice.create("xyz.statusphere.status", { status: "👍", createdAt: "2026-01-01T00:00:00Z" });
  */
 export async function createNetwork(options: NetworkOptions = {}): Promise<Network> {
-  const { seed = 1, hosts = 1, port } = options;
-  const portAt = (offset: number): { port?: number } => (port === undefined ? {} : { port: port + offset });
+  const { seed = 1 } = options;
   const faults = createFaults(createPrng(`${seed}/faults`));
-  const prng = createPrng(`${seed}/sockets`);
   const directory = createDirectory();
   const clock = createNetworkClock(options.now);
   const relayLog = new StreamLog<RelayEntry>(options.relayLogLimit ?? 50_000);
-
-  const started: { close(): Promise<void> }[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(started.map((service) => service.close()));
-  };
-  const start = async <Started extends { close(): Promise<void> }>(
-    starting: Promise<Started>,
-  ): Promise<Started> => {
-    const service = await starting.catch(async (error: unknown) => {
-      await close();
-      throw error;
-    });
-    started.push(service);
-    return service;
-  };
-
-  const logLimit = options.jetstreamLogLimit ?? 2_000_000;
-  const plc = await start(startPlc(directory, { faults, ...portAt(0) }));
-  const relay = await start(startRelay(directory, { faults, prng, log: relayLog, ...portAt(1) }));
-  const jetstream = await start(startJetstream({ faults, prng, logLimit, ...portAt(2) }));
-  const pds: Service[] = [];
-  for (let index = 0; index < hosts; index++) {
-    pds.push(await start(startPds(directory, { index, faults, ...portAt(3 + index) })));
-  }
-
+  const services = await startServices(options, { seed, faults, directory, relayLog });
+  const { plc, relay, jetstream, pds, close } = services;
   const sequencer = createSequencer(clock, relayLog, jetstream.publish);
-  const inOrder = createQueue();
-  const identities = createPrng(`${seed}/identities`);
-  let count = 0;
   return {
     seed,
     plcUrl: plc.url,
@@ -108,31 +80,82 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     get accounts() {
       return directory.sorted();
     },
-    createAccount: ({ handle, host } = {}) =>
-      inOrder(async () => {
-        const index = host ?? count % hosts;
-        const home = pds[index];
-        if (!home)
-          throw new RangeError(
-            `[network] there is no PDS ${index}: createNetwork({ hosts: ${index + 1} }) starts that many`,
-          );
-        const name = handle ?? defaultHandle(count);
-        if (directory.find(name)) throw new Error(`[network] handle ${name} is taken`);
-        count++;
-        const account = await Account.open({
-          ...(await nextIdentity(identities)),
-          handle: name,
-          pds: { url: home.url, index },
-          clock,
-          sequencer,
-          inOrder,
-        });
-        directory.add(account);
-        return account;
-      }),
+    createAccount: accountMaker({ clock, sequencer, inOrder: createQueue() }, { seed, directory, pds }),
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+interface Services {
+  plc: Service;
+  relay: Relay;
+  jetstream: Jetstream;
+  pds: Service[];
+  close(): Promise<void>;
+}
+
+async function startServices(
+  { hosts = 1, port, jetstreamLogLimit }: NetworkOptions,
+  parts: { seed: number | string; faults: Faults; directory: Directory; relayLog: StreamLog<RelayEntry> },
+): Promise<Services> {
+  const { faults, directory, relayLog } = parts;
+  const prng = createPrng(`${parts.seed}/sockets`);
+  const started: { close(): Promise<void> }[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(started.map((service) => service.close()));
+  };
+  const portAt = (offset: number): { port?: number } => (port === undefined ? {} : { port: port + offset });
+  const start = async <Started extends { close(): Promise<void> }>(
+    starting: Promise<Started>,
+  ): Promise<Started> => {
+    const service = await starting;
+    started.push(service);
+    return service;
+  };
+  try {
+    const plc = await start(startPlc(directory, { faults, ...portAt(0) }));
+    const relay = await start(startRelay(directory, { faults, prng, log: relayLog, ...portAt(1) }));
+    const jetstream = await start(
+      startJetstream({ faults, prng, logLimit: jetstreamLogLimit, ...portAt(2) }),
+    );
+    const pds: Service[] = [];
+    for (let index = 0; index < hosts; index++) {
+      pds.push(await start(startPds(directory, { index, faults, ...portAt(3 + index) })));
+    }
+    return { plc, relay, jetstream, pds, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+function accountMaker(
+  shared: Pick<AccountParts, "clock" | "sequencer" | "inOrder">,
+  { seed, directory, pds }: { seed: number | string; directory: Directory; pds: Service[] },
+): Network["createAccount"] {
+  const prng = createPrng(`${seed}/identities`);
+  let count = 0;
+  return ({ handle = "", host } = {}) =>
+    shared.inOrder(async () => {
+      const index = host ?? count % pds.length;
+      const home = pds[index];
+      if (!home)
+        throw new RangeError(
+          `[network] no PDS ${index}: createNetwork({ hosts: ${index + 1} }) starts that many`,
+        );
+      const name = handle || defaultHandle(count);
+      if (directory.find(name)) throw new Error(`[network] handle ${name} is taken`);
+      count++;
+      const identity = await nextIdentity(prng);
+      const account = await Account.open({
+        ...identity,
+        ...shared,
+        handle: name,
+        pds: { url: home.url, index },
+      });
+      directory.add(account);
+      return account;
+    });
 }
 
 const names = ["alice", "bob", "carol", "dan", "erin", "frank", "grace", "heidi"];

@@ -83,6 +83,16 @@ export function testDatabase(subject: DatabaseSubject): void {
         );
       });
 
+      test("a text with a NUL is taken, as anybody can send one", async () => {
+        const nul = "a\u0000b";
+        await db.run("INSERT INTO test_things (id) VALUES (?)", [nul]);
+        await db.insertMany(intoThings, [[`many${nul}`, 1]]);
+        await db.orm.insert(db.tables(schema).things).values({ id: `orm${nul}` });
+        expect(await db.get("SELECT count(*) AS n FROM test_things WHERE id = ?", [nul])).toEqual({ n: 1 });
+        expect(await db.selectByKeys("SELECT id FROM test_things", "id", [`many${nul}`])).toHaveLength(1);
+        expect(await db.deleteByKeys("test_things", "id", [`orm${nul}`, nul])).toBe(2);
+      });
+
       test("counts are numbers", async () => {
         expect(await db.get("SELECT count(*) AS n FROM test_things")).toEqual({ n: 0 });
       });
