@@ -57,8 +57,6 @@ function manifest(name, happyview) {
     },
     dependencies: { happyview },
     devDependencies: { "@types/node": "24.19.2", vitest: "4.1.12" },
-    // Its script only checks that the binary fits; npm would ask about it at every install.
-    allowScripts: { esbuild: false },
   };
 }
 

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { loadConfig as loadLayers } from "c12";
@@ -53,6 +54,7 @@ async function readLayers(root: string, mode: Mode): Promise<Awaited<ReturnType<
       rcFile: false,
       globalRc: false,
       packageJson: false,
+      resolve: refuseMissing,
       // From source, the config must share our modules instead of getting a second copy from jiti.
       ...(import.meta.url.endsWith(".ts") ? { jiti: sourceLoader(root) } : {}),
     });
@@ -64,6 +66,15 @@ async function readLayers(root: string, mode: Mode): Promise<Awaited<ReturnType<
       cause,
     });
   }
+}
+
+/** c12 only warns of a layer that is not there; with half of its config an instance must not start. */
+function refuseMissing(layer: string, { cwd = "" }: { cwd?: string }): undefined {
+  if (!/^\.{1,2}\//.test(layer) || existsSync(resolve(cwd, layer))) return undefined;
+  throw new HappyViewError("CONFIG_INVALID", {
+    message: `\`extends\` names ${layer}, which is not in ${cwd}`,
+    hint: "name a folder with a happyview.config.ts, or a config file with its extension",
+  });
 }
 
 let loads = 0;

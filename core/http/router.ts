@@ -64,7 +64,8 @@ export function createRouter({
       : local === undefined
         ? undefined
         : findRoute(table, method, local, { params: true });
-    if (!found || (basePath !== "" && !atRoot && found.data.options.atRoot)) return missing(request, local);
+    if (!found) return missing(request, local);
+    if (found.data.options.atRoot && !atRoot) return html(notFoundPage, 404); // it did not move under the base path
     if (!found.data.options.anyHost && !hosts.has(hostOf(request))) throw new Rejection(421, "Unknown host");
     return toReply(await found.data.handler({ request, params: decoded(found.params), query }));
   }

@@ -36,9 +36,11 @@ export function createResources(log: Logger): Resources {
 
   async function deploy(files: Readonly<Record<string, readonly SourceFile[]>>): Promise<ResourceProblem[]> {
     const planned = await plan(files);
-    const problems = [...planned.problems, ...(await applyPlan(planned))];
+    const failed = await applyPlan(planned);
+    const problems = [...planned.problems, ...failed];
     const done = { create: "added", update: "updated", delete: "removed" };
     for (const step of planned.steps) {
+      if (failed.some((problem) => problem.file === `${step.kind} ${step.id}`)) continue;
       if (step.action !== "keep")
         log.info(`${step.kind} ${step.id} ${done[step.action]}`, step.note ? { note: step.note } : undefined);
       else if (step.note) log.warn(`${step.kind} ${step.id} left as it is`, { note: step.note });

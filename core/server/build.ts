@@ -10,6 +10,7 @@ import type { Logger } from "../log.ts";
 import { readFolder, resourceFolders, type SourceFile } from "../resources/files.ts";
 import { dockerfile, dockerignore } from "./docker.ts";
 import { leaveOutConfigLoader } from "./leave-out.ts";
+import { createPluginPackages } from "./plugin-packages.ts";
 import { workerChunks } from "./worker-chunks.ts";
 
 export type Preset = "node" | "bun" | "docker";
@@ -106,7 +107,7 @@ function nitroConfig(
     },
     virtual: { "#happyview/project": project },
     // Ours is bundled, whatever folder it is installed in; packages are copied with what they load at run time.
-    externals: { inline: [packageRoot, root, "#happyview"] },
+    externals: { inline: [packageRoot, root, "#happyview", createPluginPackages()] },
     rollupConfig: {
       output: { dir: join(outDir, "server") },
       plugins: [leaveOutConfigLoader(), workerChunks()],

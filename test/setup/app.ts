@@ -10,7 +10,11 @@ export const adminHeaders: Record<string, string> = { authorization: `Bearer ${a
 export const limitedHeaders: Record<string, string> = { authorization: "Test nobody-special" };
 
 export function testConfig(user: UserConfig, env: Environment = {}): Config {
-  return resolveConfig(user, { mode: "test", root: "/nowhere", env: { HAPPYVIEW_ADMIN_KEY: adminKey, ...env } });
+  return resolveConfig(user, {
+    mode: "test",
+    root: "/nowhere",
+    env: { HAPPYVIEW_ADMIN_KEY: adminKey, ...env },
+  });
 }
 
 /** A caller that is recognised on /admin and has no permission. */

@@ -18,7 +18,11 @@ export interface Bench {
 }
 
 /** A pipeline over `db` alone: two tracked collections, and everything it announces in lists. */
-export function createBench(db: Database, limits?: PipelineLimits): Bench {
+export function createBench(
+  db: Database,
+  limits?: PipelineLimits,
+  tracked: readonly string[] = [collection, otherCollection],
+): Bench {
   const hooks = createAppHooks();
   const clock = createClock();
   const { log, lines } = createRecordingLog();
@@ -33,7 +37,7 @@ export function createBench(db: Database, limits?: PipelineLimits): Bench {
     log,
     limits,
     events: createEvents(hooks, clock, log),
-    lexicons: { isTracked: (nsid) => nsid === collection || nsid === otherCollection },
+    lexicons: { isTracked: (nsid) => tracked.includes(nsid) },
   });
   return { pipeline, hooks, applied, events, log: lines };
 }

@@ -31,9 +31,9 @@ export function adminCases(subject: () => RunningSubject): void {
         route: "DELETE /admin/records/collection",
         permissions: ["records:delete-collection", "records:delete"],
       });
-      expect(manifest.routes.every(({ permissions }) => permissions.every((p) => /^[a-z-]+:[a-z-]+$/.test(p)))).toBe(
-        true,
-      );
+      expect(
+        manifest.routes.every(({ permissions }) => permissions.every((p) => /^[a-z-]+:[a-z-]+$/.test(p))),
+      ).toBe(true);
     });
 
     test.each([
@@ -67,7 +67,10 @@ export function adminCases(subject: () => RunningSubject): void {
       const before = await state();
       for (const { route, permissions } of manifest.routes) {
         const { method, path } = callOf(route);
-        const response = await send(path, method === "GET" ? { method, headers: limited } : jsonBody(method, {}, limited));
+        const response = await send(
+          path,
+          method === "GET" ? { method, headers: limited } : jsonBody(method, {}, limited),
+        );
         // A body of the wrong shape is refused first (admin-api §0.1).
         if (response.status === 422) continue;
         expect({ route, status: response.status, body: await response.json() }).toEqual({
@@ -88,16 +91,41 @@ export function adminCases(subject: () => RunningSubject): void {
   });
 
   describe("bodies", () => {
-    const post = (init: RequestInit): Promise<Response> => send("/admin/lexicons", { method: "POST", ...init });
+    const post = (init: RequestInit): Promise<Response> =>
+      send("/admin/lexicons", { method: "POST", ...init });
 
     test.each([
       ["no content type", {}, "{}", 415, /Content-Type: application\/json/],
-      ["another content type", { "content-type": "text/plain" }, "{}", 415, /Content-Type: application\/json/],
-      ["no JSON", { "content-type": "application/json" }, "{broken", 400, /Failed to parse the request body as JSON/],
+      [
+        "another content type",
+        { "content-type": "text/plain" },
+        "{}",
+        415,
+        /Content-Type: application\/json/,
+      ],
+      [
+        "no JSON",
+        { "content-type": "application/json" },
+        "{broken",
+        400,
+        /Failed to parse the request body as JSON/,
+      ],
       ["an empty body", { "content-type": "application/json" }, "", 400, /Failed to parse/],
-      ["a missing field", { "content-type": "application/json" }, "{}", 422, /Failed to deserialize.*lexicon_json/],
+      [
+        "a missing field",
+        { "content-type": "application/json" },
+        "{}",
+        422,
+        /Failed to deserialize.*lexicon_json/,
+      ],
       ["a list", { "content-type": "application/json" }, "[]", 422, /Failed to deserialize/],
-      ["a wrong type", { "content-type": "application/json" }, '{"lexicon_json":{},"backfill":"yes"}', 422, /backfill/],
+      [
+        "a wrong type",
+        { "content-type": "application/json" },
+        '{"lexicon_json":{},"backfill":"yes"}',
+        422,
+        /backfill/,
+      ],
     ])("%s is refused as plain text", async (_, headers, body, status, text) => {
       const response = await post({
         headers: { ...subject().admin, ...(headers as Record<string, string>) },
@@ -110,18 +138,26 @@ export function adminCases(subject: () => RunningSubject): void {
 
     test("a content type with parameters, or of a JSON kind, is JSON", async () => {
       for (const type of ["application/json; charset=utf-8", "application/vnd.x+json", "Application/JSON"])
-        expect((await post({ headers: { ...subject().admin, "content-type": type }, body: "{}" })).status).toBe(422);
+        expect(
+          (await post({ headers: { ...subject().admin, "content-type": type }, body: "{}" })).status,
+        ).toBe(422);
     });
 
     test("more than 2 MiB is too large", async () => {
       const body = JSON.stringify({ lexicon_json: "x".repeat(2 * 1024 * 1024) });
-      const response = await post({ headers: { ...subject().admin, "content-type": "application/json" }, body });
+      const response = await post({
+        headers: { ...subject().admin, "content-type": "application/json" },
+        body,
+      });
       expect(response.status).toBe(413);
     });
 
     test("a body nested deeper than the call stack harms nobody", async () => {
       const body = `{"lexicon_json":${"[".repeat(300_000)}${"]".repeat(300_000)}}`;
-      const response = await post({ headers: { ...subject().admin, "content-type": "application/json" }, body });
+      const response = await post({
+        headers: { ...subject().admin, "content-type": "application/json" },
+        body,
+      });
       expect(response.status).toBeGreaterThanOrEqual(400);
       expect((await send("/health")).status).toBe(200);
     });
@@ -177,7 +213,9 @@ export function adminCases(subject: () => RunningSubject): void {
       expect(refused.status).toBe(403);
       expect(await refused.json()).toEqual({ error: "NSID not allowed by proxy policy" });
 
-      expect((await put({ mode: "allowlist", nsids: ["com.example.*", "org.example.one"] })).status).toBe(204);
+      expect((await put({ mode: "allowlist", nsids: ["com.example.*", "org.example.one"] })).status).toBe(
+        204,
+      );
       expect(await policy()).toEqual({ mode: "allowlist", nsids: ["com.example.*", "org.example.one"] });
       for (const nsid of ["com.example", "com.examples.a", "org.example.one.two", "org.example.two"])
         expect((await send(`/xrpc/${nsid}`)).status, nsid).toBe(403);
@@ -191,8 +229,16 @@ export function adminCases(subject: () => RunningSubject): void {
       [{ mode: "allowlist", nsids: [""] }, 400, "NSID pattern must not be empty"],
       [{ mode: "allowlist", nsids: ["com"] }, 400, "NSID pattern must have at least two segments: com"],
       [{ mode: "blocklist", nsids: ["com..x"] }, 400, "NSID pattern has empty segment: com..x"],
-      [{ mode: "blocklist", nsids: ["com.ex_.x"] }, 400, "NSID segment contains invalid characters: com.ex_.x"],
-      [{ mode: "blocklist", nsids: ["com.example"] }, 400, "Exact NSID must have at least three segments: com.example"],
+      [
+        { mode: "blocklist", nsids: ["com.ex_.x"] },
+        400,
+        "NSID segment contains invalid characters: com.ex_.x",
+      ],
+      [
+        { mode: "blocklist", nsids: ["com.example"] },
+        400,
+        "Exact NSID must have at least three segments: com.example",
+      ],
       [{ mode: "sometimes", nsids: [] }, 422, undefined],
       [{ mode: "open" }, 422, undefined],
       [{ nsids: [] }, 422, undefined],

@@ -41,7 +41,12 @@ export function lexiconCases(subject: () => RunningSubject): void {
       expect(replaced.status).toBe(200);
       expect(await replaced.json()).toMatchObject({ id, revision: 2 });
       const again = await getJson(subject(), `/admin/lexicons/${id}`, subject().admin);
-      expect(again).toMatchObject({ revision: 2, backfill: false, token_cost: null, created_at: shown["created_at"] });
+      expect(again).toMatchObject({
+        revision: 2,
+        backfill: false,
+        token_cost: null,
+        created_at: shown["created_at"],
+      });
 
       expect((await send(`/admin/lexicons/${id}`, admin("DELETE"))).status).toBe(204);
       for (const method of ["GET", "DELETE"]) {

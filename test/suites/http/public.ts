@@ -54,7 +54,9 @@ export function publicCases(subject: () => RunningSubject): void {
     test("/ leads to the dashboard", async () => {
       const response = await send("/");
       expect(response.status).toBe(303);
-      expect(new URL(response.headers.get("location") ?? "", "http://localhost").pathname).toBe("/dashboard/");
+      expect(new URL(response.headers.get("location") ?? "", "http://localhost").pathname).toBe(
+        "/dashboard/",
+      );
     });
 
     test("HEAD is GET without a body", async () => {
@@ -132,17 +134,30 @@ export function publicCases(subject: () => RunningSubject): void {
       expect(headers.get("access-control-allow-origin")).toBeNull();
     });
 
-    test.each(["/xrpc/com.example.a", "/admin/lexicons", "/nothing"])("a preflight of %s passes", async (path) => {
-      const response = await send(path, {
-        method: "OPTIONS",
-        headers: { origin, "access-control-request-method": "POST", "access-control-request-headers": "dpop" },
-      });
-      expect(response.status).toBe(204);
-      expect(response.headers.get("access-control-allow-origin")).toBe(origin);
-      for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"])
-        expect(response.headers.get("access-control-allow-methods")).toContain(method);
-      for (const name of ["content-type", "authorization", "dpop", "x-client-key", "atproto-accept-labelers"])
-        expect(response.headers.get("access-control-allow-headers")).toContain(name);
-    });
+    test.each(["/xrpc/com.example.a", "/admin/lexicons", "/nothing"])(
+      "a preflight of %s passes",
+      async (path) => {
+        const response = await send(path, {
+          method: "OPTIONS",
+          headers: {
+            origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "dpop",
+          },
+        });
+        expect(response.status).toBe(204);
+        expect(response.headers.get("access-control-allow-origin")).toBe(origin);
+        for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"])
+          expect(response.headers.get("access-control-allow-methods")).toContain(method);
+        for (const name of [
+          "content-type",
+          "authorization",
+          "dpop",
+          "x-client-key",
+          "atproto-accept-labelers",
+        ])
+          expect(response.headers.get("access-control-allow-headers")).toContain(name);
+      },
+    );
   });
 }

@@ -15,7 +15,8 @@ export function recordCases(subject: () => RunningSubject): void {
   const send = (path: string, init?: RequestInit): Promise<Response> => subject().request(path, init);
   const page = (query: string): Promise<RecordPage> =>
     getJson<RecordPage>(subject(), `/admin/records?${query}`, subject().admin);
-  const remove = (path: string): Promise<Response> => send(path, { method: "DELETE", headers: subject().admin });
+  const remove = (path: string): Promise<Response> =>
+    send(path, { method: "DELETE", headers: subject().admin });
 
   describe("stored records", () => {
     beforeAll(async () => {
@@ -106,7 +107,9 @@ export function recordCases(subject: () => RunningSubject): void {
       const response = await remove(`/admin/records/collection?collection=${other}`);
       expect(response.status).toBe(200);
       expect(await response.json()).toEqual({ deleted: 2 });
-      expect(await (await remove(`/admin/records/collection?collection=${other}`)).json()).toEqual({ deleted: 0 });
+      expect(await (await remove(`/admin/records/collection?collection=${other}`)).json()).toEqual({
+        deleted: 0,
+      });
       expect((await remove("/admin/records/collection")).status).toBe(400);
       const stats = await getJson<{ collections: unknown[] }>(subject(), "/admin/stats", subject().admin);
       expect(stats.collections).toContainEqual({ collection: other, count: 0 });

@@ -39,7 +39,8 @@ export async function getJson<T = Record<string, unknown>>(
   headers: Record<string, string> = {},
 ): Promise<T> {
   const response = await subject.request(path, { headers });
-  if (response.status !== 200) throw new Error(`${path} answers ${response.status}: ${await response.text()}`);
+  if (response.status !== 200)
+    throw new Error(`${path} answers ${response.status}: ${await response.text()}`);
   return (await response.json()) as T; // each caller compares what it gets
 }
 
@@ -55,7 +56,13 @@ export function putLexicon(
 export const recordLexicon = (id: string): Record<string, unknown> => ({
   lexicon: 1,
   id,
-  defs: { main: { type: "record", key: "tid", record: { type: "object", properties: { text: { type: "string" } } } } },
+  defs: {
+    main: {
+      type: "record",
+      key: "tid",
+      record: { type: "object", properties: { text: { type: "string" } } },
+    },
+  },
 });
 
 export const queryLexicon = (id: string): Record<string, unknown> => ({

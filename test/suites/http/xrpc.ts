@@ -150,7 +150,17 @@ export function xrpcCases(subject: () => RunningSubject): void {
         expect(await getJson(subject(), `/xrpc/${list}?uri=${uri}`)).toEqual({
           record: { $type: collection, deep: { uri: "kept" }, uri },
         });
-        await subject().ingest([{ kind: "commit", action: "delete", did: bob, collection, rkey: "k901", rev: "3zzzzzzzzzzzz", cid: "" }]);
+        await subject().ingest([
+          {
+            kind: "commit",
+            action: "delete",
+            did: bob,
+            collection,
+            rkey: "k901",
+            rev: "3zzzzzzzzzzzz",
+            cid: "",
+          },
+        ]);
         expect((await problem(`/xrpc/${list}?uri=${uri}`)).status).toBe(404);
       });
 
@@ -161,7 +171,17 @@ export function xrpcCases(subject: () => RunningSubject): void {
         const response = await send(`/xrpc/${list}?uri=${uri}`);
         const text = await response.text();
         expect(JSON.parse(text)).toEqual({ record: { $type: collection, ...body, uri } });
-        await subject().ingest([{ kind: "commit", action: "delete", did: bob, collection, rkey: "k902", rev: "3zzzzzzzzzzzz", cid: "" }]);
+        await subject().ingest([
+          {
+            kind: "commit",
+            action: "delete",
+            did: bob,
+            collection,
+            rkey: "k902",
+            rev: "3zzzzzzzzzzzz",
+            cid: "",
+          },
+        ]);
       });
     });
 
@@ -201,19 +221,24 @@ export function xrpcCases(subject: () => RunningSubject): void {
         expect((await problem(`/xrpc/${list}`, { headers: subject().admin })).status).toBe(401);
       });
 
-      test.each([{}, { "x-client-key": "hvc_nobody" }])("of nobody in particular (%j) is served", async (headers) => {
-        expect((await send(`/xrpc/${list}`, { headers })).status).toBe(200);
-        expect((await send(`/xrpc/${list}?client_key=anything`)).status).toBe(200);
-      });
-
-      test.each(["?&&=&%zz=%ff&limit=2", "?limit=2#x", "?__proto__=1&constructor=2&limit=2", `?${"a=1&".repeat(900)}limit=2`])(
-        "with an odd query is served (%s)",
-        async (query) => {
-          const response = await send(`/xrpc/${list}${query}`);
-          expect(response.status).toBe(200);
-          expect(((await response.json()) as Page).records).toHaveLength(2);
+      test.each([{}, { "x-client-key": "hvc_nobody" }])(
+        "of nobody in particular (%j) is served",
+        async (headers) => {
+          expect((await send(`/xrpc/${list}`, { headers })).status).toBe(200);
+          expect((await send(`/xrpc/${list}?client_key=anything`)).status).toBe(200);
         },
       );
+
+      test.each([
+        "?&&=&%zz=%ff&limit=2",
+        "?limit=2#x",
+        "?__proto__=1&constructor=2&limit=2",
+        `?${"a=1&".repeat(900)}limit=2`,
+      ])("with an odd query is served (%s)", async (query) => {
+        const response = await send(`/xrpc/${list}${query}`);
+        expect(response.status).toBe(200);
+        expect(((await response.json()) as Page).records).toHaveLength(2);
+      });
     });
   });
 }

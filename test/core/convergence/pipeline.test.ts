@@ -1,0 +1,39 @@
+import { describe, expect, test } from "vitest";
+import { decodeJetstream } from "../../../plugins/firehose/decode.ts";
+import { createPrng } from "../../../playground/network/prng.ts";
+import { databases, migrated } from "../../setup/databases.ts";
+import { createBench } from "../records/_pipeline.ts";
+import { collections, differences, expectedTable, hardStream, tableOf } from "./_stream.ts";
+
+describe.each(databases())("20,000 events through the pipeline on $name", (subject) => {
+  test("end as the oracle says, whatever the interceptors' pace", async () => {
+    const seed = 3;
+    await using db = await migrated(subject);
+    const { pipeline, events: logged } = createBench(db, { maxPending: 700, maxBatch: 90 }, collections);
+    const prng = createPrng(`${seed}/pace`);
+    pipeline.intercept({
+      wants: (_, nsid) => nsid === collections[0],
+      // Some events wait a turn or a few, so that repos overtake each other.
+      handle: async () => {
+        for (let turns = prng.int(4); turns > 0; turns--) await new Promise((go) => setImmediate(go));
+      },
+    });
+    const events = hardStream(seed);
+    for (const event of events) {
+      const decoded = decodeJetstream(Buffer.from(JSON.stringify(event)), false);
+      if (decoded.kind !== "event") throw new Error(`the generator made ${decoded.kind}`);
+      await pipeline.ingest(decoded.event, { source: "jetstream", position: String(decoded.timeUs) });
+    }
+    await pipeline.flush();
+    const expected = expectedTable(events);
+    expect(Object.keys(expected).length).toBeGreaterThan(1000);
+    expect(differences(await tableOf(db), expected)).toEqual([]);
+    expect(await pipeline.position("jetstream")).toBe(String(events.at(-1)?.time_us));
+    expect(logged).toEqual([]);
+    const orphans = await db.get(
+      "SELECT count(*) AS n FROM happyview_record_refs WHERE source_uri NOT IN (SELECT uri FROM happyview_records)",
+    );
+    expect(orphans).toEqual({ n: 0 });
+    await pipeline.close();
+  });
+});
