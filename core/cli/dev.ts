@@ -1,5 +1,5 @@
 import { join, sep } from "node:path";
-import { watch } from "chokidar";
+import { watch, type FSWatcher } from "chokidar";
 import { defineCommand } from "citty";
 import { createApp, type App } from "../app.ts";
 import { loadConfig, type LoadedConfig } from "../config/load.ts";
@@ -52,6 +52,8 @@ export async function startDev(options: { root: string; env: NodeJS.ProcessEnv; 
     loadConfig({ root: options.root, mode: "development", env: options.env });
   const loaded = await load();
   const { root, server } = loaded.config;
+  // Before the files are read: an edit in between would be neither read nor seen.
+  const watcher = await watchFiles([...resourceFolders.map((folder) => join(root, folder)), ...loaded.files]);
   let app = await createApp({ config: loaded.config, files: await readProject(root), log });
   const served = await serve({ handle: (request) => app.handle(request) }, server).catch(
     async (error: unknown) => {
@@ -73,8 +75,6 @@ export async function startDev(options: { root: string; env: NodeJS.ProcessEnv; 
     }
   }
 
-  const folders = resourceFolders.map((folder) => join(root, folder));
-  const watcher = watch([...folders, ...loaded.files], { ignoreInitial: true });
   const apply = collect(async (paths) => {
     if (paths.some((path) => loaded.files.includes(path))) return reload();
     const touched = resourceFolders.filter((folder) =>
@@ -96,6 +96,12 @@ export async function startDev(options: { root: string; env: NodeJS.ProcessEnv; 
       await app.close();
     },
   };
+}
+
+async function watchFiles(paths: string[]): Promise<FSWatcher> {
+  const watcher = watch(paths, { ignoreInitial: true });
+  await new Promise<void>((resolve) => watcher.once("ready", resolve));
+  return watcher;
 }
 
 /** Gathers what is saved within a moment, since editors write a file in several steps; runs one round at a time. */

@@ -24,7 +24,8 @@ export async function applyAccount(tx: Queries, event: AccountEvent): Promise<bo
   if (!before && announced === "active") return true; // the usual case, and nothing to remember
   const isDeleted = announced === "deleted";
   // Only an account that is active again comes back into sight.
-  const status = announced === "active" || withheldStatuses.has(announced) ? announced : (before?.status ?? "active");
+  const status =
+    announced === "active" || withheldStatuses.has(announced) ? announced : (before?.status ?? "active");
   if (isDeleted) await forget(tx, event);
   if (withheldStatuses.has(status)) await withhold(tx, event.did);
   else if (before && withheldStatuses.has(before.status)) await restore(tx, event.did);

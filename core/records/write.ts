@@ -70,10 +70,7 @@ async function accountsOf(
     [...new Set(events.map((event) => event.did))],
   );
   return new Map(
-    rows.map((row) => [
-      row.did,
-      { withheld: row.status !== "active", voidBefore: row.void_before },
-    ]),
+    rows.map((row) => [row.did, { withheld: row.status !== "active", voidBefore: row.void_before }]),
   );
 }
 

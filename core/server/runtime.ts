@@ -12,7 +12,7 @@ export async function openProject<T>(run: (app: App) => Promise<T>): Promise<T> 
   const log = createLogger();
   try {
     if (existsSync(".env")) process.loadEnvFile?.(".env");
-    const user = checkConfig(mergeLayers(layers, "production"), "happyview.config.ts");
+    const user = checkConfig(await mergeLayers(layers, "production"), "happyview.config.ts");
     const config = resolveConfig(user, { mode: "production", root: process.cwd(), env: process.env });
     const app = await createApp({ config, files, log });
     return await run(app).catch(async (error: unknown) => {

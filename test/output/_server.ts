@@ -64,23 +64,28 @@ function send(port: number, path: string, init: RequestInit): Promise<Response> 
     ...Object.fromEntries(new Headers(init.headers)),
   };
   return new Promise((resolve, reject) => {
-    const request = http.request({ host: "127.0.0.1", port, path, method: init.method ?? "GET", headers }, (answer) => {
-      const chunks: Buffer[] = [];
-      answer.on("data", (chunk: Buffer) => chunks.push(chunk));
-      answer.on("error", reject);
-      answer.on("end", () => {
-        const status = answer.statusCode ?? 500;
-        const body = [204, 304].includes(status) ? null : Buffer.concat(chunks);
-        resolve(new Response(body, { status, headers: flat(answer.headers) }));
-      });
-    });
+    const request = http.request(
+      { host: "127.0.0.1", port, path, method: init.method ?? "GET", headers },
+      (answer) => {
+        const chunks: Buffer[] = [];
+        answer.on("data", (chunk: Buffer) => chunks.push(chunk));
+        answer.on("error", reject);
+        answer.on("end", () => {
+          const status = answer.statusCode ?? 500;
+          const body = [204, 304].includes(status) ? null : Buffer.concat(chunks);
+          resolve(new Response(body, { status, headers: flat(answer.headers) }));
+        });
+      },
+    );
     request.on("error", reject);
     request.end(body);
   });
 }
 
 function flat(headers: http.IncomingHttpHeaders): [string, string][] {
-  return Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, [value].flat().join(", ")]]));
+  return Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, [value].flat().join(", ")]],
+  );
 }
 
 async function untilHealthy(request: BuiltServer["request"], child: ChildProcess): Promise<void> {

@@ -19,12 +19,24 @@ const folder = await mkdtemp(join(tmpdir(), "happyview-output-"));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 for (const runtime of ["node", "bun"] as const) {
-  const { outDir } = await build({ root: project, preset: runtime, outDir: join(folder, runtime), log: silent });
+  const { outDir } = await build({
+    root: project,
+    preset: runtime,
+    outDir: join(folder, runtime),
+    log: silent,
+  });
   for (const database of databases())
-    testHttp({ name: `the ${runtime} build on ${database.name}`, start: () => start(runtime, outDir, database) });
+    testHttp({
+      name: `the ${runtime} build on ${database.name}`,
+      start: () => start(runtime, outDir, database),
+    });
 }
 
-async function start(runtime: Runtime, outDir: string, database: ReturnType<typeof databases>[number]): Promise<RunningSubject> {
+async function start(
+  runtime: Runtime,
+  outDir: string,
+  database: ReturnType<typeof databases>[number],
+): Promise<RunningSubject> {
   const { url, drop } = await database.open();
   const network = await createNetwork({ seed: runtime, now: Date.now });
   const server = await startBuilt(runtime, outDir, { databaseUrl: url, network });
@@ -58,12 +70,19 @@ function lastWrites(events: readonly SourceEvent[]): CommitEvent[] {
   return [...last.values()].slice(-1);
 }
 
-async function served(subject: RunningSubject, { did, collection, rkey, action, cid }: CommitEvent): Promise<void> {
+async function served(
+  subject: RunningSubject,
+  { did, collection, rkey, action, cid }: CommitEvent,
+): Promise<void> {
   const uri = atUri(did, collection, rkey);
   const path = `/admin/records?collection=${encodeURIComponent(collection)}&limit=100`;
   const expected = action === "delete" ? undefined : cid;
   for (let attempt = 0; attempt < 800; attempt++) {
-    const { records } = await getJson<{ records: { uri: string; cid: string }[] }>(subject, path, subject.admin);
+    const { records } = await getJson<{ records: { uri: string; cid: string }[] }>(
+      subject,
+      path,
+      subject.admin,
+    );
     if (records.find((record) => record.uri === uri)?.cid === expected) return;
     await new Promise((resolve) => setTimeout(resolve, 25));
   }

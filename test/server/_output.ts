@@ -1,14 +1,15 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { build } from "../../core/server/build.ts";
 import { silent } from "../setup/log.ts";
 
-const repository = fileURLToPath(new URL("../..", import.meta.url));
+export const repository: string = fileURLToPath(new URL("../..", import.meta.url));
 
 export type Runtime = "node" | "bun";
 
@@ -43,6 +44,12 @@ export interface RunningOutput {
   ended: Promise<Ended>;
 }
 
+interface Spawned {
+  child: ChildProcessByStdio<null, null, Readable>;
+  lines: string[];
+  ended: Promise<Ended>;
+}
+
 /** Starts a built server on a free port. */
 export async function startOutput(
   runtime: Runtime,
@@ -56,7 +63,10 @@ export async function startOutput(
       const found = /listening on (http:\/\/[^"\s]+)/.exec(line)?.[1];
       if (found) resolve(found);
     });
-    ended.then(({ code }) => reject(new Error(`${runtime} ended with ${code}:\n${lines.join("\n")}`)), reject);
+    ended.then(
+      ({ code }) => reject(new Error(`${runtime} ended with ${code}:\n${lines.join("\n")}`)),
+      reject,
+    );
   });
   return { url, ended, signal: (name) => void child.kill(name) };
 }
@@ -72,7 +82,7 @@ export async function runOutput(
   return ended;
 }
 
-function spawnOutput(runtime: Runtime, folder: string, env: Record<string, string>) {
+function spawnOutput(runtime: Runtime, folder: string, env: Record<string, string>): Spawned {
   const child = spawn(programs[runtime], [join(folder, "server", "index.mjs")], {
     cwd: folder,
     env: { PATH: process.env["PATH"], HOST: "127.0.0.1", PORT: "0", DATABASE_URL: ":memory:", ...env },

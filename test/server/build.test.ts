@@ -5,7 +5,15 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { build } from "../../core/server/build.ts";
 import { silent } from "../setup/log.ts";
-import { buildFixture, runOutput, runtimes, startOutput, type Output, type RunningOutput } from "./_output.ts";
+import {
+  buildFixture,
+  repository,
+  runOutput,
+  runtimes,
+  startOutput,
+  type Output,
+  type RunningOutput,
+} from "./_output.ts";
 
 const wait = "/xrpc/org.example.built.wait";
 
@@ -44,29 +52,33 @@ describe.each(runtimes)("a project built for %s, away from its sources", (runtim
     expect(await (await get(`${wait}?ms=0`)).json()).toEqual({ waited: true });
   });
 
-  test("holds neither the bundler nor what loads configs", async () => {
+  test("holds neither the bundler nor what loads configs, and no path of the machine that built it", async () => {
     const packages = await readdir(join(output.folder, "server", "node_modules"));
     expect(packages).toContain("better-sqlite3");
     for (const name of ["nitropack", "rollup", "c12", "jiti", "chokidar", "happyview"])
       expect(packages).not.toContain(name);
     const files = await readdir(join(output.folder, "server"), { recursive: true });
     const ours = files.filter((path) => path.endsWith(".mjs") && !path.startsWith("node_modules"));
-    for (const path of ours)
-      expect(await readFile(join(output.folder, "server", path), "utf8"), path).not.toMatch(
-        /from '(nitropack|rollup|c12|jiti|h3)/,
-      );
+    for (const path of ours) {
+      const code = await readFile(join(output.folder, "server", path), "utf8");
+      expect(code, path).not.toMatch(/from '(nitropack|rollup|c12|jiti|h3)/);
+      expect(code, path).not.toContain(repository);
+    }
   });
 
-  test.each(["SIGTERM", "SIGINT"] as const)("finishes open requests at %s, closes and exits with 0", async (signal) => {
-    const { ended, notes, noted, url, stop } = await startProbed();
-    const response = fetch(`${url}${wait}?ms=500`);
-    await noted("waiting");
-    stop(signal);
-    expect(await (await response).json()).toEqual({ waited: true });
-    expect((await ended).code).toBe(0);
-    expect(await notes()).toEqual(["waiting", "waited", "closed"]);
-    await expect(fetch(url)).rejects.toThrow("fetch failed");
-  });
+  test.each(["SIGTERM", "SIGINT"] as const)(
+    "finishes open requests at %s, closes and exits with 0",
+    async (signal) => {
+      const { ended, notes, noted, url, stop } = await startProbed();
+      const response = fetch(`${url}${wait}?ms=500`);
+      await noted("waiting");
+      stop(signal);
+      expect(await (await response).json()).toEqual({ waited: true });
+      expect((await ended).code).toBe(0);
+      expect(await notes()).toEqual(["waiting", "waited", "closed"]);
+      await expect(fetch(url)).rejects.toThrow("fetch failed");
+    },
+  );
 
   test("exits with 1 when it is told twice", async () => {
     const { ended, notes, noted, url, stop } = await startProbed();
@@ -127,12 +139,17 @@ test("the image is made of files that the build has, and its user is not root", 
   expect(prebuilds).toEqual(expect.arrayContaining(["linux-x64.node", "linux-arm64.node"]));
 });
 
-test("a build that fails names the file and leaves nothing of its own in the project", async () => {
+test("a build that cannot be written is an error, and leaves nothing of its own in the project", async () => {
   const root = await mkdtemp(join(tmpdir(), "happyview-broken-"));
   try {
     await writeFile(join(root, "happyview.config.ts"), "export default { plugins: [] };\n");
     await writeFile(join(root, "package.json"), '{ "type": "module" }');
-    const building = build({ root, preset: "node", outDir: join(root, "happyview.config.ts", "no"), log: silent });
+    const building = build({
+      root,
+      preset: "node",
+      outDir: join(root, "happyview.config.ts", "no"),
+      log: silent,
+    });
     await expect(building).rejects.toMatchObject({ code: "BUILD_FAILED" });
     expect((await readdir(root)).toSorted()).toEqual(["happyview.config.ts", "package.json"]);
   } finally {

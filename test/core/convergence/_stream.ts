@@ -40,11 +40,12 @@ export async function tableOf(db: Database): Promise<Record<string, string>> {
   return Object.fromEntries(rows.map(({ uri, cid, rev, record }) => [uri, `${rev} ${cid} ${record}`]));
 }
 
-/** The URIs that differ, with what is there and what should be: a diff of whole tables could not be read. */
+/** The first URIs that differ, with what is there and what should be: a diff of whole tables could not be read. */
 export function differences(actual: Record<string, string>, expected: Record<string, string>): string[] {
   const uris = new Set([...Object.keys(actual), ...Object.keys(expected)]);
   return [...uris]
     .filter((uri) => actual[uri] !== expected[uri])
+    .slice(0, 20)
     .map(
       (uri) =>
         `${uri}\n  is        ${actual[uri] ?? "not there"}\n  should be ${expected[uri] ?? "not there"}`,
