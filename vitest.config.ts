@@ -17,7 +17,7 @@ export default defineConfig({
   test: {
     environment: "node",
     include: ["test/**/*.test.ts"],
-    exclude: ["**/node_modules/**", "test/fixture/**", "test/output/**"],
+    exclude: ["**/node_modules/**", "test/fixture/**", "test/server/**"],
     globalSetup: "test/setup/postgres.ts",
     pool: "forks",
     maxWorkers: 2,

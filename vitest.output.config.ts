@@ -1,7 +1,7 @@
 import base from "./vitest.config.ts";
 
-/** The HTTP suite on what `happyview build` makes; apart, since it builds first. */
+/** What `happyview build` makes: the HTTP suite, signals, what is inside. Apart, since it builds first. */
 export default {
   ...base,
-  test: { ...base.test, include: ["test/output/**/*.test.ts"], exclude: ["**/node_modules/**"] },
+  test: { ...base.test, include: ["test/server/**/*.test.ts"], exclude: ["**/node_modules/**"] },
 };

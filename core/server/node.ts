@@ -41,9 +41,11 @@ export async function serve(app: Handles, { host, port }: { host: string; port: 
     url: `http://${name.includes(":") ? `[${name}]` : name}:${actual}`,
     async close(graceMs = 8000) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      server.closeIdleConnections();
+      // A connection that becomes idle after close() would wait out its keep-alive.
+      const sweep = setInterval(() => server.closeIdleConnections(), 50);
       const cut = setTimeout(() => server.closeAllConnections(), graceMs);
       await closed;
+      clearInterval(sweep);
       clearTimeout(cut);
     },
   };

@@ -1,8 +1,8 @@
+// An import statement with a relative path does not resolve in a module that is only declared: its types become `any`.
+// oxlint-disable typescript/consistent-type-imports
+
 // What the build makes of a project; see build.ts.
 declare module "#happyview/project" {
-  import type { UserConfigLayers } from "../config/define.ts";
-  import type { SourceFile } from "../resources/files.ts";
-
-  export const layers: readonly UserConfigLayers[];
-  export const files: Readonly<Record<string, readonly SourceFile[]>>;
+  export const layers: readonly import("./layers.ts").Layer[];
+  export const files: Readonly<Record<string, readonly import("../resources/files.ts").SourceFile[]>>;
 }

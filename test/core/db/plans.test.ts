@@ -61,6 +61,19 @@ describe.each(databases())("query plans on $name", (subject) => {
     for (const statement of statements) await expectIndexed(db, statement);
   });
 
+  test.each([
+    ["collection = ?", [collection]],
+    ["collection = ? AND (created_at, uri) < (?, ?)", [collection, "2026-05-09", "at://x"]],
+    ["collection = ? AND did = ?", [collection, "did:plc:account7"]],
+    [
+      "collection = ? AND did = ? AND (created_at, uri) < (?, ?)",
+      [collection, "did:plc:account7", "2026-05-09", "at://x"],
+    ],
+  ])("a script's page WHERE %s uses an index and sorts nothing", async (where, params) => {
+    const sql = `SELECT uri, record, created_at FROM happyview_records WHERE ${where} ORDER BY created_at DESC, uri DESC LIMIT ?`;
+    await expectIndexed(db, { sql, params: [...params, 20] });
+  });
+
   test("tombstones are swept by their age", async () => {
     const sql = "DELETE FROM happyview_record_tombstones WHERE deleted_at < ?";
     await expectIndexed(db, { sql, params: ["2026-01-01T00:00:00"] });
