@@ -6,6 +6,7 @@ import type { RouteContext, Router } from "../http/router.ts";
 import type { Lexicon, LexiconRegistry } from "../lexicons/registry.ts";
 import type { RecordStore } from "../records/store.ts";
 import { defaultQuery } from "./defaults.ts";
+import { isReserved, reservedAnswer } from "./reserved.ts";
 import { parseParams, type Params } from "./params.ts";
 
 export interface XrpcCall {
@@ -56,8 +57,9 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
     type: XrpcCall["type"],
     { request, params: { nsid = "" }, query }: RouteContext,
   ): Promise<unknown> {
-    const { caller, input } = await admit(type, nsid, request);
     const method = methods.get(nsid);
+    if (!method && isReserved(nsid)) throw reservedAnswer(nsid, await identifyXrpc(request, callers));
+    const { caller, input } = await admit(type, nsid, request);
     const lexicon = lexicons.get(nsid);
     const call = { nsid, type, request, caller, input };
     if (method) {
