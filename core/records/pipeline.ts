@@ -150,8 +150,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const uri = atUri(event.did, event.collection, event.rkey);
     let { record } = event;
     let skipped: string | undefined;
+    if (await untilAnswered(() => isStale(event, uri))) return undefined;
     try {
-      if (await isStale(event, uri)) return undefined;
       for (const interceptor of todo) {
         const before: RecordBeforeEvent = {
           ...event,
@@ -172,6 +172,25 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const { did, collection, rkey } = event;
     events.emit({ type: "record.skipped", subject: uri, detail: { collection, did, rkey, reason: skipped } });
     return undefined;
+  }
+
+  /** While the database is away nothing can be stored either: waiting keeps the record from passing its interceptors. */
+  async function untilAnswered(ask: () => Promise<boolean>): Promise<boolean> {
+    for (let attempt = 0; !stopping.signal.aborted; attempt++) {
+      try {
+        return await ask();
+      } catch (error) {
+        log.error("the database does not answer; trying again", { attempt, error: explain(error) });
+        await backOff(attempt);
+      }
+    }
+    return true;
+  }
+
+  /** Stopping ends the wait. */
+  async function backOff(attempt: number): Promise<void> {
+    const wait = { ref: false, signal: stopping.signal };
+    await sleep(Math.min(200 * 2 ** attempt, 10_000), undefined, wait).catch(() => {});
   }
 
   async function isStale(event: CommitEvent, uri: string): Promise<boolean> {
@@ -231,8 +250,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           error: explain(error),
         });
         if (stopping.signal.aborted && attempt >= 2) throw error;
-        const wait = { ref: false, signal: stopping.signal };
-        await sleep(Math.min(200 * 2 ** attempt, 10_000), undefined, wait).catch(() => {}); // stopping ends the wait
+        await backOff(attempt);
       }
     }
   }

@@ -110,6 +110,23 @@ describe.each(databases())("durability on $name", (subject) => {
     expect(bench.log.filter((line) => line.message.includes("trying again"))).toHaveLength(2);
   });
 
+  test("a database that is away does not let a record pass its interceptor", async () => {
+    let away = 2;
+    const silentTwice: Database = {
+      ...db,
+      get: (sql, params) =>
+        away-- > 0 ? Promise.reject(new Error("the connection was lost")) : db.get(sql, params),
+    };
+    const { pipeline } = start(silentTwice);
+    pipeline.intercept({
+      wants: () => true,
+      handle: async (event) => event.replace({ text: "checked" }),
+    });
+    void pipeline.ingest(commit("create", 1), at(1));
+    await pipeline.flush();
+    expect(await textsOf(db)).toEqual({ one: "checked" });
+  });
+
   test("more events than there is room for: the source is told to wait, and when to go on", async () => {
     const bench = start(db, { maxPending: 10, maxBatch: 4 });
     const release = hold(bench, "v0");
