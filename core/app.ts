@@ -102,7 +102,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       limits: options.pipeline,
     });
     closers.push(() => pipeline.close());
-    const health = createHealth();
+    const health = createHealth(log.child("health"));
     const metrics = new Registry();
     const router = createRouter({
       basePath: config.server.basePath,
@@ -151,7 +151,11 @@ export async function createApp(options: AppOptions): Promise<App> {
         hook: hooks.hook.bind(hooks),
         http: { route: open("route", router.route) },
         admin: { route: open("admin route", admin.route) as typeof admin.route, list: admin.list },
-        xrpc: { method: open("XRPC method", xrpc.method), resolve: open("XRPC resolver", xrpc.resolve) },
+        xrpc: {
+          method: open("XRPC method", xrpc.method),
+          resolve: open("XRPC resolver", xrpc.resolve),
+          listCondition: open("list condition", xrpc.listCondition),
+        },
         health: { check: open("health check", health.check) },
         metrics,
         resource: open("resource kind", resources.add) as PluginApp["resource"],
@@ -162,8 +166,10 @@ export async function createApp(options: AppOptions): Promise<App> {
     frozen = true;
 
     await resources.deploy(options.files ?? {});
-    // Intake stops first: what a closing plugin can no longer handle is read again after the restart.
-    closers.push(() => pipeline.stop());
+    health.check("records", () => pipeline.health());
+    // Intake ends first, and what was taken in is written while every plugin still listens; what a closing plugin
+    // can no longer handle is read again after the restart.
+    closers.push(() => pipeline.close());
     if (options.background !== false) {
       closers.push(sweepTombstones(db, clock, log));
       await hooks.callHook("app:ready");

@@ -18,7 +18,6 @@ export const errorCodes = {
   IDENTITY_UNRESOLVED: "a DID or handle could not be resolved",
   BUILD_FAILED: "the bundler could not make an output",
   SERVER_LISTEN: "the server cannot listen on its host and port",
-  SOURCE_GAP: "the stream no longer holds the events after our position",
 } as const;
 
 export type ErrorCode = keyof typeof errorCodes;

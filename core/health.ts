@@ -1,4 +1,5 @@
 import { explain } from "./errors.ts";
+import type { Logger } from "./log.ts";
 
 export interface CheckResult {
   ok: boolean;
@@ -12,7 +13,7 @@ export interface Health {
   report(): Promise<{ ready: boolean; checks: Record<string, CheckResult> }>;
 }
 
-export function createHealth(): Health {
+export function createHealth(log: Logger): Health {
   const checks = new Map<string, () => CheckResult | Promise<CheckResult>>();
   return {
     check: (name, run) => void checks.set(name, run),
@@ -22,7 +23,9 @@ export function createHealth(): Health {
           try {
             return [name, await run()];
           } catch (error) {
-            return [name, { ok: false, detail: { error: explain(error) } }];
+            // Everybody may ask; the reason may hold addresses.
+            log.error(`the health check "${name}" failed`, { error: explain(error) });
+            return [name, { ok: false, detail: { error: "it does not answer; see the log" } }];
           }
         }),
       );

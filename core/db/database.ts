@@ -39,8 +39,8 @@ export interface Database extends Queries {
   readonly source: DatabaseSource;
   /** All or nothing, one at a time on SQLite: keep it short and never wait for the network inside. */
   transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T>;
-  /** True when the statement, not the connection, is at fault: the same data will be refused again. */
-  isDataError(error: unknown): boolean;
+  /** True when it is the connection, the disk or a lock: the same statement may succeed later. */
+  isTransient(error: unknown): boolean;
   close(): Promise<void>;
 }
 

@@ -35,8 +35,9 @@ export async function openPostgres(url: string, max: number): Promise<Database> 
     // postgres.js types the result as unwrapped row lists; ours is whatever `work` resolves to.
     transaction: <T>(work: (tx: Queries) => Promise<T>) =>
       sql.begin((tx) => work(createQueries(tx as unknown as Runner, tables))) as Promise<T>,
-    // Classes of SQLSTATE: 22 data exception, 23 integrity constraint violation, 54 program limit exceeded.
-    isDataError: (error) => error instanceof postgres.PostgresError && /^(22|23|54)/.test(error.code),
+    // Node's names of lost connections, postgres.js' own, and classes of SQLSTATE: 08 connection, 25 read-only,
+    // 40 rollback, 53 resources, 55 state, 57 operator intervention, 58 system.
+    isTransient: (error) => /^(E[A-Z]+$|CONNECT|08|25|40|53|55|57|58)/.test(codeOf(error)),
     close: () => sql.end({ timeout: 5 }),
   };
 }
@@ -113,4 +114,8 @@ function bind(value: SqlValue): SqlValue {
 
 function withoutCredentials(url: string): string {
   return url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/, "");
+}
+
+function codeOf(error: unknown): string {
+  return typeof error === "object" && error !== null && "code" in error ? String(error.code) : "";
 }

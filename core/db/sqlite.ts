@@ -1,6 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import SqliteConnection from "better-sqlite3";
 import { drizzle } from "drizzle-orm/sqlite-proxy";
 import { HappyViewError } from "../errors.ts";
@@ -9,6 +10,10 @@ import { createTableCache, type Orm, type Schema } from "./schema.ts";
 
 type Connection = SqliteConnection.Database;
 type Statement = SqliteConnection.Statement<unknown[], unknown>;
+
+// A wait inside SQLite stops the whole thread: a short one there, the rest of it between attempts.
+const busyTimeoutMs = 50;
+const busyAttempts = 60;
 
 /**
  * One writing connection and one reading connection. A transaction owns the writer: everything else that
@@ -27,7 +32,7 @@ export async function openSqlite(path: string): Promise<Database> {
 
   const whenFree = async <T>(work: () => Promise<T>): Promise<T> => {
     while (lock) await lock;
-    return work();
+    return unlessBusy(work);
   };
 
   return {
@@ -47,7 +52,7 @@ export async function openSqlite(path: string): Promise<Database> {
       let release = (): void => {};
       lock = new Promise((done) => (release = done));
       try {
-        writer.exec("BEGIN IMMEDIATE");
+        await unlessBusy(async () => writer.exec("BEGIN IMMEDIATE"));
         try {
           const result = await work(write);
           writer.exec("COMMIT");
@@ -61,7 +66,8 @@ export async function openSqlite(path: string): Promise<Database> {
         release();
       }
     },
-    isDataError: (error) => /^SQLITE_(CONSTRAINT|TOOBIG|MISMATCH|RANGE)/.test(codeOf(error)),
+    isTransient: (error) =>
+      /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|PROTOCOL|NOMEM)|^E[A-Z]+$/.test(codeOf(error)),
     async close() {
       while (lock) await lock;
       reader.close();
@@ -69,6 +75,18 @@ export async function openSqlite(path: string): Promise<Database> {
       if (temporary) rmSync(temporary, { recursive: true, force: true });
     },
   };
+}
+
+/** Another process may hold the file's write lock; it is waited for without holding up anything else. */
+async function unlessBusy<T>(work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (attempt === busyAttempts || !/^SQLITE_(BUSY|LOCKED)/.test(codeOf(error))) throw error;
+      await sleep(50);
+    }
+  }
 }
 
 function openWriter(file: string): Connection {
@@ -107,7 +125,7 @@ function openWriter(file: string): Connection {
 
 function open(file: string, options: SqliteConnection.Options): Connection {
   try {
-    return new SqliteConnection(file, { timeout: 5000, ...options });
+    return new SqliteConnection(file, { timeout: busyTimeoutMs, ...options });
   } catch (cause) {
     throw new HappyViewError("DATABASE_UNREACHABLE", {
       message: `the SQLite file ${file} cannot be opened`,

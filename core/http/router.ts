@@ -149,6 +149,5 @@ function decoded(params: Record<string, string> | undefined): Record<string, str
 }
 
 function withHeaders(made: Reply, headers: Record<string, string>): Reply {
-  Object.assign(made.headers, headers);
-  return made;
+  return reply(made.status, made.body, { ...made.headers, ...headers }); // a handler may give one Reply again and again
 }

@@ -12,7 +12,7 @@ const upload = z.object({
   backfill: z.boolean().nullish(),
   target_collection: z.string().nullish(),
   action: z.string().nullish(),
-  token_cost: z.int().nullish(),
+  token_cost: z.int32().nullish(),
 });
 
 /** `/admin/lexicons` (sync-and-xrpc §1.4–1.5). */

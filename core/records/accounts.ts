@@ -19,10 +19,14 @@ export async function applyAccount(tx: Queries, event: AccountEvent): Promise<bo
     "SELECT status, status_rev FROM happyview_accounts WHERE did = ?",
     [event.did],
   );
-  if (before && event.rev <= before.status_rev) return false;
   const announced = event.active ? "active" : (event.status ?? "deactivated");
-  if (!before && announced === "active") return true; // the usual case, and nothing to remember
   const isDeleted = announced === "deleted";
+  if (before && event.rev <= before.status_rev) {
+    if (isDeleted) await forgetLate(tx, event);
+    return false;
+  }
+  // The usual case: an account we have nothing of, and nothing to remember.
+  if (!before && announced === "active" && !(await hasRecords(tx, event.did))) return true;
   // Only an account that is active again comes back into sight.
   const status =
     announced === "active" || withheldStatuses.has(announced) ? announced : (before?.status ?? "active");
@@ -41,6 +45,20 @@ export async function applyAccount(tx: Queries, event: AccountEvent): Promise<bo
 async function forget(tx: Queries, { did, rev }: AccountEvent): Promise<void> {
   await tx.run("DELETE FROM happyview_records WHERE did = ? AND rev < ?", [did, rev]);
   await tx.run("DELETE FROM happyview_withheld_records WHERE did = ? AND rev < ?", [did, rev]);
+}
+
+/** A deletion that arrives after younger news of the account still voids what is older than it. */
+async function forgetLate(tx: Queries, event: AccountEvent): Promise<void> {
+  await forget(tx, event);
+  await tx.run("UPDATE happyview_accounts SET void_before = ? WHERE did = ? AND void_before < ?", [
+    event.rev,
+    event.did,
+    event.rev,
+  ]);
+}
+
+async function hasRecords(tx: Queries, did: string): Promise<boolean> {
+  return (await tx.get("SELECT 1 AS one FROM happyview_records WHERE did = ? LIMIT 1", [did])) !== undefined;
 }
 
 async function withhold(tx: Queries, did: string): Promise<void> {

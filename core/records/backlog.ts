@@ -6,9 +6,14 @@ export interface Slot {
   done: boolean;
 }
 
-export interface Entry extends Slot {
+/** An event on its way; what is done leaves only its slot behind. */
+export interface Entry {
   event: SourceEvent;
+  slot: Slot;
 }
+
+/** So many slots that are done may wait behind one that is not, for each that may be pending. */
+const doneToPending = 20;
 
 /**
  * Events in the order of their arrival until they are durable. The position of a source may only move to where every
@@ -17,6 +22,7 @@ export interface Entry extends Slot {
 export class Backlog {
   readonly #limit: number;
   #entries: Slot[] = [];
+  #pending = 0;
   #head = 0;
   #saved = new Map<string, string>();
   #reached = new Map<string, string>();
@@ -26,16 +32,19 @@ export class Backlog {
     this.#limit = limit;
   }
 
-  get size(): number {
-    return this.#entries.length - this.#head;
+  /** How many are not done. */
+  get pending(): number {
+    return this.#pending;
   }
 
-  add(entry: Slot): void {
-    this.#entries.push(entry);
+  add(slot: Slot): void {
+    this.#entries.push(slot);
+    if (!slot.done) this.#pending += 1;
   }
 
-  finish(entry: Slot): void {
-    entry.done = true;
+  finish(slot: Slot): void {
+    if (!slot.done) this.#pending -= 1;
+    slot.done = true;
   }
 
   /** The positions to store together with `batch`, one a source; empty when none moves. */
@@ -65,25 +74,29 @@ export class Backlog {
       this.#entries = this.#entries.slice(this.#head);
       this.#head = 0;
     }
-    const size = this.size;
-    const go = this.#waiting.filter((waiter) => size <= waiter.until);
+    const load = this.#load;
+    const go = this.#waiting.filter((waiter) => load <= waiter.until);
     if (go.length === 0) return;
-    this.#waiting = this.#waiting.filter((waiter) => size > waiter.until);
+    this.#waiting = this.#waiting.filter((waiter) => load > waiter.until);
     for (const waiter of go) waiter.go();
   }
 
   /** Nothing while there is room, else a promise that resolves when half of it is free again. */
   room(): Promise<void> | undefined {
-    if (this.size < this.#limit) return undefined;
+    if (this.#load < this.#limit) return undefined;
     this.settle();
-    if (this.size < this.#limit) return undefined;
+    if (this.#load < this.#limit) return undefined;
     return new Promise((go) => this.#waiting.push({ until: this.#limit / 2, go }));
   }
 
   /** Resolves when nothing is left. */
   drained(): Promise<void> {
     this.settle();
-    if (this.size === 0) return Promise.resolve();
+    if (this.#load === 0) return Promise.resolve();
     return new Promise((go) => this.#waiting.push({ until: 0, go }));
+  }
+
+  get #load(): number {
+    return Math.max(this.#pending, (this.#entries.length - this.#head) / doneToPending);
   }
 }

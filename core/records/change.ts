@@ -16,6 +16,8 @@ export interface CommitEvent {
   rev: string;
   /** JSON form of the record; absent on delete. */
   record?: Record<string, unknown> | undefined;
+  /** The record as JSON text, where it is known already. */
+  text?: string;
   /** As claimed by the source; empty when it claims none. */
   cid: string;
 }

@@ -12,6 +12,11 @@ export interface RecordBeforeEvent {
   readonly record: Record<string, unknown> | undefined;
   /** Stores this body instead; the cid stays the event's. Without effect on a delete. */
   replace(record: Record<string, unknown>): void;
+  /**
+   * Sleeps before another attempt, without keeping others from running. A repo whose events have waited long already
+   * does not wait again: one account must not hold up the stream's position for everybody.
+   */
+  wait(ms: number): Promise<void>;
   /** Leaves the index as it is; the reason goes into the event log. */
   skip(reason: string): void;
 }

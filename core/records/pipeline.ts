@@ -3,7 +3,9 @@ import type { Clock } from "../clock.ts";
 import type { BulkInsert, Database } from "../db/database.ts";
 import { explain } from "../errors.ts";
 import type { Events } from "../events.ts";
+import type { CheckResult } from "../health.ts";
 import type { Hooks } from "../hooks.ts";
+import { isObject } from "../lexicons/document.ts";
 import type { LexiconRegistry } from "../lexicons/registry.ts";
 import type { Logger } from "../log.ts";
 import { applyAccount } from "./accounts.ts";
@@ -26,6 +28,8 @@ export interface PipelineLimits {
   maxBatch?: number;
   /** Interceptors running at once. @default 50 (sync-and-xrpc §2.4) */
   maxIntercepts?: number;
+  /** How long the events of one repo may wait for further attempts, one after another. @default 10_000 */
+  maxLaneWaitMs?: number;
 }
 
 /**
@@ -45,6 +49,8 @@ export interface Pipeline {
   /** The stored position of a source. */
   position(source: string): Promise<string | undefined>;
   pending(): number;
+  /** Whether records can be written: not while the last attempt failed. */
+  health(): CheckResult;
   /** Takes nothing in any more; what interceptors still hold is not done, so it is read again next time. */
   stop(): void;
   /** Writes what is ready, saves the position, and stops. */
@@ -71,14 +77,21 @@ const lexiconSchema = "com.atproto.lexicon.schema";
 
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { db, lexicons, hooks, events, clock, log } = parts;
-  const limits = { maxPending: 5000, maxBatch: 500, maxIntercepts: 50, ...parts.limits };
+  const limits = {
+    maxPending: 5000,
+    maxBatch: 500,
+    maxIntercepts: 50,
+    maxLaneWaitMs: 10_000,
+    ...parts.limits,
+  };
   const interceptors: RecordInterceptor[] = [];
   const backlog = new Backlog(limits.maxPending);
-  const lanes = new Map<string, Entry[]>();
+  const lanes = new Map<string, Lane>();
   const stopping = new AbortController();
   /** The rev of each record that is on its way to the database. */
   const inFlight = new Map<string, string>();
   let ready: Entry[] = [];
+  let lastFailure: { at: number; error: unknown } | undefined;
   let writing: Promise<void> | undefined;
   let running = 0;
   const waitingForSlot: (() => void)[] = [];
@@ -117,38 +130,62 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   }
 
   /** A repo has a lane while one of its events waits for an interceptor; later events of the repo queue behind. */
-  async function runLane(did: string, queue: Entry[]): Promise<void> {
+  async function runLane(did: string, lane: Lane): Promise<void> {
+    const { queue } = lane;
     for (let entry = queue[0]; entry && !stopping.signal.aborted; entry = queue[0]) {
       const { event } = entry;
       const todo = wanted(event);
       if (event.kind === "commit" && todo.length > 0) {
-        const outcome = await inSlot(() => intercept(event, todo));
+        const outcome = await inSlot(() => intercept(event, todo, lane));
         if (stopping.signal.aborted) return; // not done: the position stays before it
         if (outcome) entry.event = outcome;
-        else backlog.finish(entry);
+        else backlog.finish(entry.slot);
       }
       queue.shift();
-      if (!entry.done) makeReady(entry);
+      if (!entry.slot.done) makeReady(entry);
     }
     lanes.delete(did);
     backlog.settle();
   }
 
   async function inSlot<T>(work: () => Promise<T>): Promise<T> {
-    while (running >= limits.maxIntercepts) await new Promise<void>((go) => waitingForSlot.push(go));
-    running += 1;
+    await takeSlot();
     try {
       return await work();
     } finally {
-      running -= 1;
-      waitingForSlot.shift()?.();
+      freeSlot();
+    }
+  }
+
+  async function takeSlot(): Promise<void> {
+    while (running >= limits.maxIntercepts) await new Promise<void>((go) => waitingForSlot.push(go));
+    running += 1;
+  }
+
+  function freeSlot(): void {
+    running -= 1;
+    waitingForSlot.shift()?.();
+  }
+
+  async function waitOutside(lane: Lane, ms: number): Promise<void> {
+    if (lane.waitedMs >= limits.maxLaneWaitMs) return;
+    lane.waitedMs += ms;
+    freeSlot();
+    try {
+      await sleep(ms, undefined, { ref: false, signal: stopping.signal });
+    } finally {
+      await takeSlot();
     }
   }
 
   /** The event to store, or undefined when it was skipped or is stale (side effects must not repeat for old news). */
-  async function intercept(event: CommitEvent, todo: RecordInterceptor[]): Promise<CommitEvent | undefined> {
+  async function intercept(
+    event: CommitEvent,
+    todo: RecordInterceptor[],
+    lane: Lane,
+  ): Promise<CommitEvent | undefined> {
     const uri = atUri(event.did, event.collection, event.rkey);
-    let { record } = event;
+    let { record, text } = event;
     let skipped: string | undefined;
     if (await untilAnswered(() => isStale(event, uri))) return undefined;
     try {
@@ -157,7 +194,12 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           ...event,
           uri,
           record,
-          replace: (body) => (record = body),
+          replace(body) {
+            if (!isObject(body)) throw new Error("a record is a JSON object; what replaces it is none");
+            text = JSON.stringify(body); // throws here, where the record as it was can still be stored
+            record = body;
+          },
+          wait: (ms) => waitOutside(lane, ms),
           skip: (reason) => (skipped = reason),
         };
         await interceptor.handle(before, stopping.signal);
@@ -168,7 +210,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       log.error("an interceptor failed; the record goes on as it is", { uri, error: explain(error) });
       return event;
     }
-    if (skipped === undefined) return event.action === "delete" ? event : { ...event, record };
+    if (skipped === undefined) return event.action === "delete" ? event : { ...event, record, text };
     const { did, collection, rkey } = event;
     events.emit({ type: "record.skipped", subject: uri, detail: { collection, did, rkey, reason: skipped } });
     return undefined;
@@ -221,7 +263,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       await writeUntilDurable(batch);
       ready = ready.slice(batch.length);
       for (const entry of batch) {
-        backlog.finish(entry);
+        backlog.finish(entry.slot);
         const { event } = entry;
         if (event.kind === "commit" && inFlight.get(uriOf(event)) === event.rev)
           inFlight.delete(uriOf(event));
@@ -235,11 +277,14 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   async function writeUntilDurable(batch: Entry[]): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
-        await announce(await writeBatch(batch), batch);
+        const applied = await writeBatch(batch);
+        lastFailure = undefined;
+        await announce(applied, batch);
         return;
       } catch (error) {
-        // A RangeError is a record nested deeper than the call stack: it would fail for ever, and hold up all others.
-        if (db.isDataError(error) || error instanceof RangeError) {
+        lastFailure = { at: clock.now(), error };
+        // What is wrong with one event stays wrong: trying it for ever would hold up all others.
+        if (!db.isTransient(error)) {
           if (batch.length > 1) for (const entry of batch) await writeUntilDurable([entry]);
           else refuse(batch[0]?.event, error);
           return;
@@ -256,7 +301,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   }
 
   async function writeBatch(batch: Entry[]): Promise<AppliedChange[]> {
-    const positions = backlog.positionsAfter(batch);
+    const positions = backlog.positionsAfter(batch.map((entry) => entry.slot));
     const result = await db.transaction(async (tx) => {
       const applied: AppliedChange[] = [];
       let commits: CommitEvent[] = [];
@@ -280,18 +325,21 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   }
 
   async function announce(applied: AppliedChange[], batch: Entry[]): Promise<void> {
-    try {
-      if (applied.length > 0) await hooks.callHook("record:after", applied);
-      for (const { event } of batch) {
-        if (event.kind === "account") await hooks.callHook("account:changed", event);
-        else if (event.kind === "identity") await hooks.callHook("identity:changed", event);
-        else if (event.collection === lexiconSchema)
-          await hooks.callHook("lexicon:published", {
-            did: event.did,
-            nsid: event.rkey,
-            document: event.record,
-          });
+    if (applied.length > 0) await told(() => hooks.callHook("record:after", applied));
+    for (const { event } of batch) {
+      if (event.kind === "account") await told(() => hooks.callHook("account:changed", event));
+      else if (event.kind === "identity") await told(() => hooks.callHook("identity:changed", event));
+      else if (event.collection === lexiconSchema) {
+        const schema = { did: event.did, nsid: event.rkey, document: event.record };
+        await told(() => hooks.callHook("lexicon:published", schema));
       }
+    }
+  }
+
+  /** One listener that fails must not keep the others from hearing what happened. */
+  async function told(call: () => Promise<unknown> | void): Promise<void> {
+    try {
+      await call();
     } catch (error) {
       log.error("a listener failed after records were written", { error: explain(error) });
     }
@@ -326,18 +374,18 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
   return {
     ingest(event, position) {
-      const entry: Entry = { event, position, done: false };
-      backlog.add(entry);
+      const entry: Entry = { event, slot: { position, done: false } };
+      backlog.add(entry.slot);
       if (stopping.signal.aborted) return;
       if (!accept(event)) {
-        backlog.finish(entry);
+        backlog.finish(entry.slot);
       } else {
         const lane = lanes.get(event.did);
-        if (lane) lane.push(entry);
+        if (lane) lane.queue.push(entry);
         else if (wanted(event).length > 0) {
-          const queue = [entry];
-          lanes.set(event.did, queue);
-          void runLane(event.did, queue);
+          const opened: Lane = { queue: [entry], waitedMs: 0 };
+          lanes.set(event.did, opened);
+          void runLane(event.did, opened);
         } else makeReady(entry);
       }
       return backlog.room();
@@ -358,7 +406,15 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       );
       return row?.position;
     },
-    pending: () => backlog.size,
+    pending: () => backlog.pending,
+    health() {
+      const pending = backlog.pending;
+      if (!lastFailure) return { ok: true, detail: { pending } };
+      return {
+        ok: false,
+        detail: { pending, failingSeconds: Math.round((clock.now() - lastFailure.at) / 1000) },
+      };
+    },
     stop: () => stopping.abort(new Error("the server is stopping")),
     async close() {
       this.stop();
@@ -367,6 +423,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       await savePositions();
     },
   };
+}
+
+/** The events of one repo that wait for each other. */
+interface Lane {
+  queue: Entry[];
+  /** Spent between attempts so far. */
+  waitedMs: number;
 }
 
 function uriOf(event: CommitEvent): string {

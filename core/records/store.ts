@@ -19,6 +19,14 @@ export interface PageRequest {
   did?: string | undefined;
   limit: number;
   start?: PageStart | undefined;
+  /** Which of the rows are asked for. */
+  where?: readonly ListCondition[];
+}
+
+/** A condition on the columns of `happyview_records`, with `?` for each value. */
+export interface ListCondition {
+  readonly sql: string;
+  readonly params: readonly SqlValue[];
 }
 
 /** The last row of a page and whether more follow; the rows are ordered newest first, and no two are equal in order. */
@@ -52,8 +60,8 @@ export const recordStatements = {
 export function createRecordStore(db: Database): RecordStore {
   return {
     get: (uri) => db.get<{ record: string }>(recordStatements.get, [uri]),
-    async list({ collection, did, limit, start }) {
-      const { sql, params } = pageQuery(collection, did, start);
+    async list({ collection, did, limit, start, where }) {
+      const { sql, params } = pageQuery(collection, did, start, where);
       // One row more than asked for tells whether there is another page.
       const rows = await db.all<RecordRow>(sql, [
         ...params,
@@ -84,6 +92,23 @@ function pageQuery(
   collection: string,
   did: string | undefined,
   start: PageStart | undefined,
+  where: readonly ListCondition[] = [],
+): { sql: string; params: SqlValue[] } {
+  const page = startOfPage(collection, did, start);
+  // The values of a condition come before those of the page, since it is the first in the text.
+  return {
+    sql: where.reduceRight(
+      (sql, { sql: condition }) => sql.replace(" WHERE ", () => ` WHERE ${condition} AND `),
+      page.sql,
+    ),
+    params: [...where.flatMap(({ params }) => params), ...page.params],
+  };
+}
+
+function startOfPage(
+  collection: string,
+  did: string | undefined,
+  start: PageStart | undefined,
 ): { sql: string; params: SqlValue[] } {
   const scope = did === undefined ? [collection] : [did, collection];
   const first = did === undefined ? recordStatements.first : recordStatements.firstOfRepo;
@@ -96,6 +121,7 @@ function pageQuery(
 /** The stored body with its `uri`, as clients see a record (sync-and-xrpc §4.5), made without parsing the JSON. */
 export function recordWithUri(record: string, uri: string): string {
   const quoted = JSON.stringify(uri);
-  if (record.includes('"uri"')) return JSON.stringify({ ...(JSON.parse(record) as object), uri });
+  if (record.includes('"uri"') || !record.startsWith("{"))
+    return JSON.stringify({ ...(JSON.parse(record) as object), uri });
   return record === "{}" ? `{"uri":${quoted}}` : `${record.slice(0, -1)},"uri":${quoted}}`;
 }

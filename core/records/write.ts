@@ -89,7 +89,7 @@ async function writeTo(
     const uri = atUri(event.did, event.collection, event.rkey);
     const state = known.get(uri);
     if (state && event.rev !== "" && event.rev <= state.rev) continue;
-    const text = event.action === "delete" ? null : JSON.stringify(event.record);
+    const text = event.action === "delete" ? null : (event.text ?? JSON.stringify(event.record));
     applied.push(toApplied(event, uri, state?.exists ?? false, text));
     known.set(uri, {
       rev: event.rev || (state?.rev ?? ""),

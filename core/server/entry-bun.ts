@@ -26,7 +26,7 @@ await openProject(async (app) => {
   });
   app.log.info(`listening on ${server.url.origin}`);
   closeOnSignal(async () => {
-    await Promise.race([server.stop(), new Promise((resolve) => setTimeout(resolve, 8000))]);
+    await Promise.race([server.stop(), new Promise((resolve) => setTimeout(resolve, 5000))]);
     await app.close();
   });
 });

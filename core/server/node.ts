@@ -13,7 +13,7 @@ export interface Handles {
 export interface Served {
   /** Where it listens, by loopback name. */
   url: string;
-  /** Stops accepting, lets open requests finish for `graceMs`, then cuts them. @default 8000 */
+  /** Stops accepting, lets open requests finish for `graceMs`, then cuts them. @default 5000 */
   close(graceMs?: number): Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export async function serve(app: Handles, { host, port }: { host: string; port: 
   const name = host === "0.0.0.0" || host === "::" ? "localhost" : host;
   return {
     url: `http://${name.includes(":") ? `[${name}]` : name}:${actual}`,
-    async close(graceMs = 8000) {
+    async close(graceMs = 5000) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       // A connection that becomes idle after close() would wait out its keep-alive.
       const sweep = setInterval(() => server.closeIdleConnections(), 50);

