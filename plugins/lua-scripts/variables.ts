@@ -1,22 +1,38 @@
 import { asc, eq } from "drizzle-orm";
 import { z } from "zod";
+import { explain } from "../../core/errors.ts";
 import { HttpError, type PluginApp } from "../../core/index.ts";
+import { createSecretBox } from "../../core/secret-box.ts";
 import { scriptsSchema } from "./migrations.ts";
 
-/** The `env` of scripts, set by admins (lua §6.3). */
+/** The `env` of scripts, set by admins (lua §6.3); encrypted in the database where TOKEN_ENCRYPTION_KEY is set. */
 export interface Variables {
   /** Shared: it changes only when an admin changes it. */
   env(): Readonly<Record<string, string>>;
+  /** The text with each value that may be a secret replaced by its name. */
+  mask(text: string): string;
 }
 
+/** Shorter values are words and switches: masking them would make every message unreadable. */
+const shortestSecret = 6;
+
 export async function createVariables(
-  app: Pick<PluginApp, "db" | "clock" | "admin" | "events">,
+  app: Pick<PluginApp, "db" | "clock" | "admin" | "events" | "log" | "config">,
 ): Promise<Variables> {
   const { db, clock, admin, events } = app;
   const { variables } = db.tables(scriptsSchema);
-  const rows = new Map(
-    (await db.orm.select().from(variables).orderBy(asc(variables.key))).map((row) => [row.key, row]),
-  );
+  const box = createSecretBox(app.config.env["TOKEN_ENCRYPTION_KEY"]);
+  const rows = new Map<string, Variable>();
+  for (const row of await db.orm.select().from(variables).orderBy(asc(variables.key))) {
+    try {
+      rows.set(row.key, { ...row, value: box.open(row.value) });
+    } catch (error) {
+      app.log.error("a script variable cannot be read and is left out", {
+        key: row.key,
+        error: explain(error),
+      });
+    }
+  }
   let env = toEnv(rows);
 
   admin.route("GET /script-variables", { permission: "script-variables:read" }, () =>
@@ -36,7 +52,11 @@ export async function createVariables(
     async ({ body: { key, value }, caller }) => {
       const now = clock.timestamp();
       const row = { key, value, created_at: rows.get(key)?.created_at ?? now, updated_at: now };
-      await db.orm.insert(variables).values(row).onConflictDoUpdate({ target: variables.key, set: row });
+      const sealed = { ...row, value: box.seal(value) };
+      await db.orm
+        .insert(variables)
+        .values(sealed)
+        .onConflictDoUpdate({ target: variables.key, set: sealed });
       rows.set(key, row);
       env = toEnv(rows);
       events.emit({ type: "script_variable.upserted", actor: caller.did, subject: key });
@@ -54,7 +74,22 @@ export async function createVariables(
       events.emit({ type: "script_variable.deleted", actor: caller.did, subject: key });
     },
   );
-  return { env: () => env };
+  return {
+    env: () => env,
+    mask: (text) =>
+      Object.entries(env).reduce(
+        (masked, [key, value]) =>
+          value.length < shortestSecret ? masked : masked.replaceAll(value, `<env.${key}>`),
+        text,
+      ),
+  };
+}
+
+interface Variable {
+  key: string;
+  value: string;
+  created_at: string;
+  updated_at: string;
 }
 
 function toEnv(rows: ReadonlyMap<string, { value: string }>): Readonly<Record<string, string>> {
