@@ -7,6 +7,7 @@ import { readFolder } from "../core/resources/files.ts";
 import type { JetstreamEvent } from "../playground/network/event.ts";
 import { generateEvents } from "../playground/network/generate.ts";
 import { createNetwork } from "../playground/network/network.ts";
+import type { Scripts } from "../plugins/lua-scripts/scripts.ts";
 import type { Figure } from "./main.ts";
 import { startServer } from "./servers.ts";
 
@@ -24,8 +25,18 @@ export async function ingest(options: IngestOptions): Promise<Figure[]> {
     ...generateEvents({ events: options.events, seed: 7, dids: 5000, collections: ["bench.app.post"] }),
   ];
   const raw = await rawInserts(options, events);
-  const live = await throughJetstream(options, events);
+  const live = await throughJetstream(options, events, "live");
+  const some = events.slice(0, Math.ceil(events.length / 5));
+  const scripted = await throughJetstream(options, some, "scripted", recordScript);
   return [
+    {
+      name: "live ingest with a record script",
+      value: scripted,
+      unit: "events/s",
+      beside: "live ingest without",
+      calibration: live,
+      target: 1 / 3,
+    },
     {
       name: "live ingest",
       value: live,
@@ -40,8 +51,10 @@ export async function ingest(options: IngestOptions): Promise<Figure[]> {
 async function throughJetstream(
   { entry, root, folder }: IngestOptions,
   events: JetstreamEvent[],
+  name: string,
+  script?: string,
 ): Promise<number> {
-  const file = await prepare(root, `${folder}/live.db`);
+  const file = await prepare(root, `${folder}/${name}.db`, script);
   await using network = await createNetwork({ seed: 7 });
   await network.jetstream.load(events.map((event) => JSON.stringify(event)));
   await setPosition(file, 1);
@@ -111,11 +124,22 @@ function toRow(event: JetstreamEvent, i: number): { uri: string; values: string[
   };
 }
 
-/** An empty database with the tables and lexicons of the project. */
-async function prepare(root: string, file: string): Promise<string> {
+const recordScript = `
+function handle()
+  if action == "delete" then return true end
+  record.seen = #uri
+  return record
+end`;
+
+/** An empty database with the tables and lexicons of the project, and a record script if one is given. */
+async function prepare(root: string, file: string, script?: string): Promise<string> {
   const { config } = await loadConfig({ root, mode: "production", env: { DATABASE_URL: `file:${file}` } });
   const files = { lexicons: await readFolder(root, "lexicons") };
   const app = await createApp({ config, files, background: false, log: createLogger({ level: "error" }) });
+  if (script !== undefined) {
+    const { scripts } = app.api("lua-scripts") as { scripts: Scripts }; // the project has the plugin
+    await scripts.put("record.index:bench.app.post", { body: script }, { origin: "admin" });
+  }
   await app.close();
   return file;
 }
