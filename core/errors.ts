@@ -15,7 +15,8 @@ export const errorCodes = {
   LEXICON_INVALID: "a lexicon file or upload is not acceptable",
   SCRIPT_INVALID: "a script file or upload is not acceptable",
   RESOURCE_PATH: "a file lies where no resource can be",
-  IDENTITY_UNRESOLVED: "a DID or handle could not be resolved",
+  IDENTITY_UNRESOLVED: "a DID or handle has no usable document",
+  IDENTITY_UNREACHABLE: "a DID could not be looked up now; asking again later may succeed",
   BUILD_FAILED: "the bundler could not make an output",
   SERVER_LISTEN: "the server cannot listen on its host and port",
 } as const;

@@ -1,9 +1,11 @@
 import { join, sep } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { watch, type FSWatcher } from "chokidar";
 import { defineCommand } from "citty";
 import { createApp, type App } from "../app.ts";
-import { loadConfig, type LoadedConfig } from "../config/load.ts";
+import { loadConfig } from "../config/load.ts";
 import { explain } from "../errors.ts";
+import type { Reply } from "../http/reply.ts";
 import { createLogger, type Logger } from "../log.ts";
 import { readFolder, resourceFolders } from "../resources/files.ts";
 import { closeOnSignal, serve } from "../server/node.ts";
@@ -21,10 +23,10 @@ export const devCommand = defineCommand({
   },
   async run({ args }) {
     try {
-      const env = args.port === undefined ? process.env : { ...process.env, PORT: args.port };
       const dev = await startDev({
         root: args.root,
-        env,
+        env: process.env,
+        ...(args.port === undefined ? {} : { overrides: { PORT: args.port } }),
         log: createLogger(args.json ? { json: true } : {}),
       });
       createOutput(args).result(
@@ -45,45 +47,80 @@ export interface Dev {
   close(): Promise<void>;
 }
 
+export interface DevOptions {
+  root: string;
+  env: NodeJS.ProcessEnv;
+  /** Variables that win over `env` and over the project's `.env`. */
+  overrides?: Readonly<Record<string, string>>;
+  log: Logger;
+}
+
+/** How long a replaced instance may take for the requests it has begun. */
+const retireMs = 10_000;
+
 /** Serves a project from its sources and follows its files. */
-export async function startDev(options: { root: string; env: NodeJS.ProcessEnv; log: Logger }): Promise<Dev> {
-  const { log } = options;
-  const load = (): Promise<LoadedConfig> =>
-    loadConfig({ root: options.root, mode: "development", env: options.env });
-  const loaded = await load();
+export async function startDev(options: DevOptions): Promise<Dev> {
+  const { log, ...where } = options;
+  const loaded = await loadConfig({ ...where, mode: "development" });
+  let { files } = loaded;
   const { root, server } = loaded.config;
   // Before the files are read: an edit in between would be neither read nor seen.
-  const watcher = await watchFiles([...resourceFolders.map((folder) => join(root, folder)), ...loaded.files]);
+  const watcher = await watchFiles([...resourceFolders.map((folder) => join(root, folder)), ...files]);
   let app = await createApp({ config: loaded.config, files: await readProject(root), log });
-  const served = await serve({ handle: (request) => app.handle(request) }, server).catch(
-    async (error: unknown) => {
-      await app.close();
-      throw error;
-    },
-  );
+  /** Requests that `app` has begun. */
+  let open = new Set<Promise<Reply>>();
+  const retiring = new Set<Promise<void>>();
+  const handle: App["handle"] = (request) => {
+    const begun = open;
+    const answer = app.handle(request);
+    begun.add(answer);
+    const end = (): void => void begun.delete(answer);
+    answer.then(end, end);
+    return answer;
+  };
+  const served = await serve({ handle }, server).catch(async (error: unknown) => {
+    await app.close();
+    throw error;
+  });
 
   async function reload(): Promise<void> {
     try {
-      const { config } = await load();
-      const next = await createApp({ config, files: await readProject(root), log });
-      const old = app;
-      app = next;
-      await old.close();
+      const { config } = await loadConfig({ ...where, mode: "development", onFiles: follow });
+      const fresh = await createApp({ config, files: await readProject(root), log });
+      const retired = retire(app, [...open]).finally(() => retiring.delete(retired));
+      retiring.add(retired);
+      app = fresh;
+      open = new Set();
       log.info("the config changed; a new instance answers");
+      const { host, port } = config.server;
+      if (host !== server.host || port !== server.port)
+        log.warn("the host or port changed; that needs a restart", { still: served.url });
     } catch (error) {
       log.error("the changed config is refused; the last good one keeps serving", { error: explain(error) });
     }
   }
 
+  function follow(next: string[]): void {
+    watcher.add(next.filter((file) => !files.includes(file)));
+    watcher.unwatch(files.filter((file) => !next.includes(file)));
+    files = next;
+  }
+
+  /** Requests that the old instance has begun are its own to finish, on its database. */
+  async function retire(old: App, begun: readonly Promise<Reply>[]): Promise<void> {
+    await Promise.race([Promise.allSettled(begun), sleep(retireMs, undefined, { ref: false })]);
+    await old.close();
+  }
+
   const apply = collect(async (paths) => {
-    if (paths.some((path) => loaded.files.includes(path))) return reload();
+    if (paths.some((path) => files.includes(path))) return reload();
     const touched = resourceFolders.filter((folder) =>
       paths.some((path) => path.startsWith(join(root, folder) + sep)),
     );
-    const files = await Promise.all(
+    const sources = await Promise.all(
       touched.map(async (folder) => [folder, await readFolder(root, folder)] as const),
     );
-    await app.resources.deploy(Object.fromEntries(files));
+    await app.resources.deploy(Object.fromEntries(sources));
   }, log);
   watcher.on("all", (_event, path) => apply(path));
 
@@ -93,6 +130,7 @@ export async function startDev(options: { root: string; env: NodeJS.ProcessEnv; 
     async close() {
       await watcher.close();
       await served.close();
+      await Promise.all(retiring);
       await app.close();
     },
   };

@@ -11,7 +11,12 @@ export interface LoadOptions {
   /** The project folder. @default the working directory */
   root?: string;
   mode: Mode;
+  /** @default process.env, into which the `.env` of the project is read first */
   env?: Readonly<Record<string, string | undefined>>;
+  /** Variables from the command line: they win over `env`. */
+  overrides?: Readonly<Record<string, string>>;
+  /** Told of the files before their content is checked, so that `dev` sees the edit that corrects one. */
+  onFiles?: (files: string[]) => void;
 }
 
 export interface LoadedConfig {
@@ -32,15 +37,23 @@ export async function loadConfig(options: LoadOptions): Promise<LoadedConfig> {
       message: `there is no happyview.config.ts in ${root}`,
       hint: "run the command in a project folder, name one with --root, or make one with `npm create happyview`",
     });
-  const user = checkConfig(withoutLayerKeys(loaded.config), relativeName(root, file));
-  const files = (loaded.layers ?? []).flatMap((layer) => {
+  const paths = (loaded.layers ?? []).flatMap((layer) => {
     if (!layer.configFile) return [];
     // c12 names the project's own layer without its extension: watched like that, no edit would be seen.
     return [layer.configFile === `${name}.config` ? file : resolve(layer.cwd ?? root, layer.configFile)];
   });
+  const files = [...new Set(paths)];
+  options.onFiles?.(files);
+  const user = checkConfig(withoutLayerKeys(loaded.config), relativeName(root, file));
+  // Only now: reading the layers has put the project's .env into process.env.
+  const env = options.env ?? process.env;
   return {
-    config: resolveConfig(user, { mode: options.mode, root, env: options.env ?? process.env }),
-    files: [...new Set(files)],
+    config: resolveConfig(user, {
+      mode: options.mode,
+      root,
+      env: options.overrides ? { ...env, ...options.overrides } : env,
+    }),
+    files,
   };
 }
 

@@ -23,6 +23,9 @@ export interface Config {
   env: Environment;
 }
 
+const refillRate = "DEFAULT_RATE_LIMIT_REFILL_RATE";
+const maxTokens = 1_000_000_000;
+
 /** Environment > config > default, for HappyView's variables (admin-api §4). */
 export function resolveConfig(
   user: UserConfig,
@@ -30,17 +33,15 @@ export function resolveConfig(
 ): Config {
   const { mode, root, env } = options;
   const text = (name: string): string | undefined => (env[name] === "" ? undefined : env[name]);
-  const int = (name: string, fallback: number): number => {
-    const value = Number(text(name));
-    return text(name) !== undefined && Number.isInteger(value) && value >= 0 ? value : fallback;
-  };
+  const int = (name: string, fallback: number, min: number, max: number): number =>
+    checkNumber(name, text(name), /^\d+$/, min, max) ?? fallback;
   return {
     mode,
     root,
     env,
     database: {
       url: text("DATABASE_URL") ?? user.database?.url ?? "file:.data/happyview.db",
-      maxConnections: int("DATABASE_MAX_CONNECTIONS", user.database?.maxConnections ?? 32),
+      maxConnections: int("DATABASE_MAX_CONNECTIONS", user.database?.maxConnections ?? 32, 1, 10_000),
     },
     plugins: user.plugins ?? [],
     lexicons: user.lexicons ?? {},
@@ -48,7 +49,7 @@ export function resolveConfig(
     server: {
       publicUrl: checkUrl("PUBLIC_URL", text("PUBLIC_URL") ?? user.server?.publicUrl),
       host: text("HOST") ?? user.server?.host ?? "0.0.0.0",
-      port: int("PORT", user.server?.port ?? 3000),
+      port: int("PORT", user.server?.port ?? 3000, 0, 65_535),
       basePath: checkBasePath(text("BASE_PATH") ?? user.server?.basePath ?? ""),
     },
     network: {
@@ -59,20 +60,39 @@ export function resolveConfig(
     },
     adminKey: text("HAPPYVIEW_ADMIN_KEY"),
     rateLimit: {
-      capacity: int("DEFAULT_RATE_LIMIT_CAPACITY", 100),
-      refillRate: Number(text("DEFAULT_RATE_LIMIT_REFILL_RATE") ?? 2) || 2,
+      capacity: int("DEFAULT_RATE_LIMIT_CAPACITY", 100, 0, maxTokens),
+      refillRate: checkNumber(refillRate, text(refillRate), /^\d+(\.\d+)?$/, 0, maxTokens) ?? 2,
     },
   };
 }
 
-/** True for a developer's instance, where private addresses are the normal case. */
+/**
+ * True for a developer's instance, where private addresses are the normal case: one on a loopback URL, or one without a
+ * URL that does not run in production, where forgetting PUBLIC_URL must not open the private network.
+ */
 export function isLocal(config: Config): boolean {
-  if (config.server.publicUrl === undefined) return true;
+  if (config.server.publicUrl === undefined) return config.mode !== "production";
   return /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(new URL(config.server.publicUrl).hostname);
 }
 
 export function publicUrl({ server }: Config): string {
   return (server.publicUrl ?? `http://localhost:${server.port}`).replace(/\/+$/, "") + server.basePath;
+}
+
+function checkNumber(
+  name: string,
+  value: string | undefined,
+  form: RegExp,
+  min: number,
+  max: number,
+): number | undefined {
+  if (value === undefined) return undefined;
+  const number = Number(value);
+  if (form.test(value.trim()) && number >= min && number <= max) return number;
+  throw new HappyViewError("CONFIG_INVALID", {
+    message: `${name} is "${value}", which is not a number from ${min} to ${max}`,
+    hint: `correct ${name} in the environment or in .env, or leave it out`,
+  });
 }
 
 function checkUrl(name: string, url: string | undefined): string | undefined {

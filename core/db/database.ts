@@ -70,7 +70,7 @@ export function resolveDatabaseUrl(url: string): DatabaseSource {
   const file = /^(?:sqlite:\/\/|sqlite:|file:(?:\/\/)?)([^?]+)/.exec(url)?.[1];
   if (file) return { dialect: "sqlite", file: decodeURIComponent(file) };
   throw new HappyViewError("DATABASE_URL_INVALID", {
-    message: `the database URL "${url.replace(/\/\/[^@/]*@/, "//…@")}" is of no known kind`,
+    message: `the database URL "${url.replace(/\/\/.*@/s, "//…@").replace(/[?#].*$/s, "")}" is of no known kind`,
     hint: "use file:.data/happyview.db, sqlite://path?mode=rwc or postgres://user:password@host/database in DATABASE_URL or `database.url`",
   });
 }

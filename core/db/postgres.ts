@@ -9,14 +9,7 @@ type Runner = Pick<Sql, "unsafe">;
 
 /** A pool of postgres.js connections. Counts and cursors fit a double, so int8 is read as a number. */
 export async function openPostgres(url: string, max: number): Promise<Database> {
-  const sql: Sql = postgres(url, {
-    max,
-    connect_timeout: 10,
-    idle_timeout: 300,
-    onnotice: () => {},
-    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-    connection: { application_name: "happyview" },
-  });
+  const sql = createPool(url, max);
   try {
     await sql`SELECT 1`;
   } catch (cause) {
@@ -40,6 +33,25 @@ export async function openPostgres(url: string, max: number): Promise<Database> 
     isTransient: (error) => /^(E[A-Z]+$|CONNECT|08|25|40|53|55|57|58)/.test(codeOf(error)),
     close: () => sql.end({ timeout: 5 }),
   };
+}
+
+function createPool(url: string, max: number): Sql {
+  try {
+    return postgres(url, {
+      max,
+      connect_timeout: 10,
+      idle_timeout: 300,
+      onnotice: () => {},
+      types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+      connection: { application_name: "happyview" },
+    });
+  } catch (error) {
+    throw new HappyViewError("DATABASE_URL_INVALID", {
+      message: `the database URL ${withoutCredentials(url)} cannot be read`,
+      hint: "percent-encode what is special in the user or password: %2F for /, %40 for @, %3A for :, %23 for #, %3F for ?, %25 for %",
+      cause: new Error(error instanceof Error ? error.message : String(error)), // the original one holds the whole URL
+    });
+  }
 }
 
 function createQueries(sql: Runner, tables: <S>(schema: Schema<S>) => S): Queries {
@@ -112,8 +124,11 @@ function bind(value: SqlValue): SqlValue {
   return typeof value === "boolean" ? (value ? 1 : 0) : value;
 }
 
+/** A password that is not percent-encoded ends the authority early: an @ behind it means that the rest may be secret. */
 function withoutCredentials(url: string): string {
-  return url.replace(/\/\/[^@/]*@/, "//").replace(/\?.*$/, "");
+  const parsed = URL.canParse(url) ? new URL(url) : undefined;
+  if (!parsed || `${parsed.pathname}${parsed.search}${parsed.hash}`.includes("@")) return "postgres://…";
+  return `${parsed.protocol}//${parsed.host}${parsed.pathname}`;
 }
 
 function codeOf(error: unknown): string {

@@ -6,6 +6,7 @@ import type { Settings } from "../settings.ts";
 import { version } from "../version.ts";
 import { json, redirect, reply, text } from "./reply.ts";
 import type { Router } from "./router.ts";
+import { shownUrl } from "./shown-url.ts";
 
 export interface PublicParts {
   config: Config;
@@ -48,9 +49,9 @@ export function publicRoutes({ config, db, health, metrics, router, settings }: 
     public_url: publicUrl(config),
     version,
     database_backend: db.dialect,
-    jetstream_url: config.network.jetstreamUrl,
-    relay_url: config.network.relayUrl,
-    plc_url: config.network.plcUrl,
+    jetstream_url: shownUrl(config.network.jetstreamUrl),
+    relay_url: shownUrl(config.network.relayUrl),
+    plc_url: shownUrl(config.network.plcUrl),
     default_rate_limit_capacity: config.rateLimit.capacity,
     default_rate_limit_refill_rate: config.rateLimit.refillRate,
     app_name: settings.get("app_name") ?? null,

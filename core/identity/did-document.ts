@@ -11,6 +11,13 @@ export interface Identity {
   services: Readonly<Record<string, string>>;
 }
 
+/** A document is written by a stranger and kept in memory: these are far above what any account needs. */
+const maxServices = 64;
+const maxEndpointChars = 2048;
+const maxFragmentChars = 256;
+const maxKeyChars = 256;
+const maxHandleChars = 253;
+
 /** Where the document of a DID lies; did:web with ports (`%3A`) and paths as its specification says. */
 export function documentUrl(did: string, plcUrl: string): string {
   if (did.startsWith("did:plc:"))
@@ -40,10 +47,10 @@ export function parseDocument(did: string, document: unknown): Identity {
     return id.startsWith(`${did}#`) ? id.slice(did.length + 1) : undefined;
   };
   const services: Record<string, string> = {};
-  for (const entry of asList(doc["service"])) {
+  for (const entry of asList(doc["service"]).slice(0, maxServices)) {
     const fragment = fragmentOf(entry["id"]);
     const endpoint = entry["serviceEndpoint"];
-    if (fragment && typeof endpoint === "string" && URL.canParse(endpoint))
+    if (fragment && fragment.length <= maxFragmentChars && isEndpoint(endpoint))
       services[fragment] ??= endpoint.replace(/\/$/, "");
   }
   const key = asList(doc["verificationMethod"]).find((entry) => fragmentOf(entry["id"]) === "atproto");
@@ -51,16 +58,21 @@ export function parseDocument(did: string, document: unknown): Identity {
   const alias = aliases.find((a): a is string => typeof a === "string" && a.startsWith("at://"));
   return {
     did,
-    handle: alias?.slice("at://".length) ?? null,
+    handle: alias && alias.length <= "at://".length + maxHandleChars ? alias.slice("at://".length) : null,
     signingKey: toDidKey(key),
     services,
   };
+}
+
+function isEndpoint(value: unknown): value is string {
+  return typeof value === "string" && value.length <= maxEndpointChars && URL.canParse(value);
 }
 
 /** Multikey, and the older types whose multibase holds bare key bytes. */
 function toDidKey(method: Record<string, unknown> | undefined): string | null {
   const { type, publicKeyMultibase } = method ?? {};
   if (typeof type !== "string" || typeof publicKeyMultibase !== "string") return null;
+  if (publicKeyMultibase.length > maxKeyChars) return null;
   try {
     return getDidKeyFromMultibase({ type, publicKeyMultibase }) ?? null;
   } catch {

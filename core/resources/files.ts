@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
-import { HappyViewError } from "../errors.ts";
+import { explain, HappyViewError } from "../errors.ts";
 
 /** A file of the project; `path` is relative to its resource folder, with `/`. */
 export interface SourceFile {
@@ -9,6 +9,8 @@ export interface SourceFile {
   text: string;
   /** How messages name it: relative to the project. */
   name: string;
+  /** Why `text` is not what the file holds. */
+  error?: { message: string; hint: string };
 }
 
 /** The folders of a project that hold resources. */
@@ -36,21 +38,29 @@ export async function readFolder(root: string, folder: string): Promise<SourceFi
       message: `the folder ${folder} holds ${paths.length} files, more than ${maxFiles}`,
       hint: "point the folder at the lexicons or scripts only",
     });
-  return Promise.all(
-    paths.map(async (path) => ({ path, name: `${folder}/${path}`, text: await readText(join(base, path)) })),
-  );
+  return Promise.all(paths.map((path) => readSource(join(base, path), path, `${folder}/${path}`)));
 }
 
 export function hashOf(file: SourceFile, extras = ""): string {
   return createHash("sha256").update(file.text).update("\0").update(extras).digest("hex");
 }
 
-async function readText(path: string): Promise<string> {
-  const { size } = await stat(path);
-  if (size > maxFileBytes)
-    throw new HappyViewError("RESOURCE_PATH", {
-      message: `${path} is ${size} bytes, more than ${maxFileBytes}`,
-      hint: "lexicons and scripts are text of at most 1 MiB",
-    });
-  return readFile(path, "utf8");
+/** One file that cannot be read is a problem of that file, and the others are served. */
+async function readSource(location: string, path: string, name: string): Promise<SourceFile> {
+  const refused = (message: string, hint: string): SourceFile => ({
+    path,
+    name,
+    text: "",
+    error: { message, hint },
+  });
+  try {
+    const { size } = await stat(location);
+    if (size <= maxFileBytes) return { path, name, text: await readFile(location, "utf8") };
+    return refused(
+      `${name} has ${size} bytes, more than ${maxFileBytes}`,
+      "lexicons and scripts are text of at most 1 MiB",
+    );
+  } catch (error) {
+    return refused(`${name} cannot be read: ${explain(error)}`, "check that the file is there and readable");
+  }
 }

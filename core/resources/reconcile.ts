@@ -52,6 +52,11 @@ export async function planResources<Value>(
     }
   }
   for (const [id, file] of wanted) {
+    if (file.error) {
+      broken.add(id);
+      plan.problems.push({ file: file.name, ...file.error });
+      continue;
+    }
     try {
       const value = await kind.parse(file, id);
       plan.steps.push(stepFor(kind, id, value, hashOf(file, kind.extras?.(id)), stored.get(id)));

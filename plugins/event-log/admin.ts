@@ -48,14 +48,24 @@ function conditions(query: URLSearchParams): { where: string; params: SqlValue[]
   const categories = list("category");
   if (categories.length > 0)
     add(
-      `(${categories.map(() => "event_type LIKE ?").join(" OR ")})`,
-      ...categories.map((category) => `${category}.%`),
+      `(${categories.map(() => like("event_type")).join(" OR ")})`,
+      ...categories.map((category) => pattern(`${category}.%`)),
     );
   const severities = list("severity");
   if (severities.length > 0) add(`severity IN (${severities.map(() => "?").join(", ")})`, ...severities);
   const subject = query.get("subject");
-  if (subject) add("subject LIKE ?", `%${subject}%`);
+  if (subject) add(like("subject"), pattern(`%${subject}%`));
+  // The stamp alone is enough: a process never gives one twice (core/clock.ts).
   const cursor = query.get("cursor");
   if (cursor) add("created_at < ?", cursor.replace(/Z$/, "+00:00").replace(" ", "+"));
   return { where: parts.length > 0 ? `WHERE ${parts.join(" AND ")}` : "", params };
+}
+
+/** LIKE as HappyView has it, % and _ wild; of itself it ignores case on SQLite only, and escapes with a backslash on Postgres only. */
+function like(column: string): string {
+  return `lower(${column}) LIKE lower(?) ESCAPE '\\'`;
+}
+
+function pattern(text: string): string {
+  return text.replaceAll("\\", "\\\\");
 }

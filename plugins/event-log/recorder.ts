@@ -17,8 +17,13 @@ const intoEvents: BulkInsert = {
   },
 };
 
-/** Entries that may wait for the database; more are counted and left out, since a log must not take the memory. */
+/** What may wait for the database; more is counted and left out, since a log must not take the memory. */
 const maxWaiting = 10_000;
+const maxWaitingChars = 16 * 1024 * 1024;
+
+/** Details come from what strangers sent and from scripts, and are kept for weeks. */
+const maxDetailBytes = 16 * 1024;
+const previewChars = 4096;
 
 export interface Recorder {
   add(event: LogEvent): void;
@@ -29,16 +34,18 @@ export interface Recorder {
 
 /** Writes entries in batches, at most a few times a second, off the way of requests and records. */
 export function createRecorder(db: Database, log: Logger): Recorder {
-  let waiting: LogEvent[] = [];
+  let waiting: Entry[] = [];
+  let waitingChars = 0;
   let lost = 0;
   let writing: Promise<void> = Promise.resolve();
 
   const write = async (): Promise<void> => {
     const batch = waiting;
     waiting = [];
+    waitingChars = 0;
     if (batch.length === 0) return;
     try {
-      await db.transaction((tx) => tx.insertMany(intoEvents, batch.map(toRow)));
+      await db.transaction((tx) => tx.insertMany(intoEvents, batch));
     } catch (error) {
       log.error("event log entries could not be written", { entries: batch.length, error: explain(error) });
     }
@@ -51,8 +58,11 @@ export function createRecorder(db: Database, log: Logger): Recorder {
 
   return {
     add(event) {
-      if (waiting.length < maxWaiting) waiting.push(event);
-      else lost += 1;
+      const entry = toEntry(event);
+      const chars = entry.reduce((sum, text) => sum + (text?.length ?? 0), 0);
+      if (waiting.length >= maxWaiting || waitingChars + chars > maxWaitingChars) return void (lost += 1);
+      waiting.push(entry);
+      waitingChars += chars;
     },
     flush,
     close() {
@@ -62,6 +72,14 @@ export function createRecorder(db: Database, log: Logger): Recorder {
   };
 }
 
-function toRow({ type, severity, actor, subject, detail, at }: LogEvent): (string | null)[] {
-  return [randomUUID(), type, severity, actor, subject, JSON.stringify(detail), at];
+/** A row of `intoEvents`. */
+type Entry = (string | null)[];
+
+function toEntry({ type, severity, actor, subject, detail, at }: LogEvent): Entry {
+  return [randomUUID(), type, severity, actor, subject, bounded(JSON.stringify(detail)), at];
+}
+
+function bounded(detail: string): string {
+  if (Buffer.byteLength(detail) <= maxDetailBytes) return detail;
+  return JSON.stringify({ truncated: true, preview: detail.slice(0, previewChars) });
 }

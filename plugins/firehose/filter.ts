@@ -46,15 +46,6 @@ export function relayUrl(base: string, cursor: string | undefined): string {
   return `${socketBase(base)}/xrpc/com.atproto.sync.subscribeRepos${query}`;
 }
 
-/** An address as logs and events may show it. */
-export function publicAddress(address: string): string {
-  const url = new URL(address);
-  url.username = "";
-  url.password = "";
-  url.search = "";
-  return url.href;
-}
-
 function socketBase(base: string): string {
   return base.replace(/\/+$/, "").replace(/^http(s?):/i, "ws$1:");
 }

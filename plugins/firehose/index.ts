@@ -4,6 +4,7 @@ import { jetstreamSource } from "./jetstream.ts";
 import { relaySource } from "./relay.ts";
 import { createStatus } from "./status.ts";
 import { startStream, type Stream } from "./stream.ts";
+import { createUnverifiedReports } from "./unverified.ts";
 
 export interface FirehoseOptions {
   /** A Jetstream filters for us; a relay lets us check each commit's signature ourselves. @default "jetstream" */
@@ -36,6 +37,8 @@ export const firehose = definePlugin({
     const { events, metrics, log, lexicons, identity } = app;
     const { unhealthyAfterMs = 60_000, idleTimeoutMs = 60_000, connectTimeoutMs = 15_000 } = options;
     const status = createStatus({ source: kind, events, metrics, log, now, unhealthyAfterMs });
+    const unverified = createUnverifiedReports(events);
+    app.onClose(() => unverified.close());
     const source =
       kind === "relay"
         ? relaySource({
@@ -46,9 +49,11 @@ export const firehose = definePlugin({
               undefined,
             identity,
             events,
+            unverified,
             pipeline,
             status,
             now,
+            random: options.random,
           })
         : jetstreamSource({
             base: options.url ?? app.config.network.jetstreamUrl,

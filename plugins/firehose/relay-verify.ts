@@ -5,7 +5,9 @@ import { explain } from "../../core/errors.ts";
 import type { CommitEvent } from "../../core/index.ts";
 import type { IdentityResolver } from "../../core/identity/resolve.ts";
 import { isObject, isShallow } from "./decode.ts";
+import { createPatience } from "./patience.ts";
 import type { RelayCommit, RelayOp } from "./relay-decode.ts";
+import type { Status } from "./status.ts";
 
 export interface Verified {
   events: CommitEvent[];
@@ -15,19 +17,28 @@ export interface Verified {
 
 export interface VerifierParts {
   identity: Pick<IdentityResolver, "resolve" | "forget">;
+  /** Told of a directory that is away, and that it is back. */
+  status: Pick<Status, "waiting" | "resumed">;
   /** Unix milliseconds. */
   now: () => number;
+  /** In [0, 1); spreads retries. @default Math.random */
+  random?: (() => number) | undefined;
 }
 
-/** Checks the operations of a commit that concern us. Never rejects. */
-export type Verifier = (commit: RelayCommit, ops: readonly RelayOp[]) => Promise<Verified>;
+/** Checks the operations of a commit that concern us. Never rejects; an abort ends it with nothing verified. */
+export type Verifier = (
+  commit: RelayCommit,
+  ops: readonly RelayOp[],
+  signal: AbortSignal,
+) => Promise<Verified>;
 
 const refreshEveryMs = 60_000;
 const maxRemembered = 10_000;
 
 /** A commit is believed when the key in its account's DID document signed it and its tree has (or no longer has) the records. */
-export function createVerifier({ identity, now }: VerifierParts): Verifier {
+export function createVerifier({ identity, status, now, random }: VerifierParts): Verifier {
   const refreshes = new Map<string, { at: number; key: Promise<string> }>();
+  const patiently = createPatience({ status, now, random });
 
   async function keyOf(did: string): Promise<string> {
     const { signingKey } = await identity.resolve(did);
@@ -37,7 +48,7 @@ export function createVerifier({ identity, now }: VerifierParts): Verifier {
 
   /**
    * The key as it is now: it may have changed since it was cached. Bad signatures must not turn into requests to the
-   * directory, so commits that fail together, and within a minute, share one.
+   * directory, so commits that fail together, and within a minute, share one; a failure is not shared any longer.
    */
   function freshKeyOf(did: string): Promise<string> {
     const last = refreshes.get(did);
@@ -45,23 +56,33 @@ export function createVerifier({ identity, now }: VerifierParts): Verifier {
     if (refreshes.size >= maxRemembered) refreshes.clear();
     const key = identity.forget(did).then(() => keyOf(did));
     refreshes.set(did, { at: now(), key });
+    key.catch(() => {
+      if (refreshes.get(did)?.key === key) refreshes.delete(did);
+    });
     return key;
   }
 
-  async function verifyWithRefresh(commit: RelayCommit, ops: readonly RelayOp[]): Promise<Verified> {
-    let cached: string | undefined;
+  async function verifyWithRefresh(
+    commit: RelayCommit,
+    ops: readonly RelayOp[],
+    signal: AbortSignal,
+  ): Promise<Verified> {
+    const { did } = commit;
+    const known = await patiently(did, () => keyOf(did), signal);
     try {
-      cached = await keyOf(commit.did);
-      return await verify(commit, ops, cached);
+      return await verify(commit, ops, known);
     } catch (error) {
-      const fresh = await freshKeyOf(commit.did);
-      if (fresh === cached) throw error;
+      const fresh = await patiently(did, () => freshKeyOf(did), signal);
+      if (fresh === known) throw error;
       return await verify(commit, ops, fresh);
     }
   }
 
-  return (commit, ops) =>
-    verifyWithRefresh(commit, ops).catch((error: unknown) => ({ events: [], problems: [explain(error)] }));
+  return (commit, ops, signal) =>
+    verifyWithRefresh(commit, ops, signal).catch((error: unknown) => ({
+      events: [],
+      problems: [explain(error)],
+    }));
 }
 
 async function verify(commit: RelayCommit, ops: readonly RelayOp[], key: string): Promise<Verified> {

@@ -4,10 +4,11 @@ import type { IdentityResolver } from "../../core/identity/resolve.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
 import { relayUrl } from "./filter.ts";
 import { Lineup } from "./lineup.ts";
-import { decodeRelay, type RelayCommit, type RelayMessage } from "./relay-decode.ts";
+import { decodeRelay, type RelayMessage } from "./relay-decode.ts";
 import { createVerifier } from "./relay-verify.ts";
 import type { Status } from "./status.ts";
 import type { Session, StreamSource } from "./stream.ts";
+import type { UnverifiedReports } from "./unverified.ts";
 
 export interface RelayParts {
   base: string;
@@ -16,10 +17,13 @@ export interface RelayParts {
   isIndexed: (did: string) => Promise<boolean>;
   identity: Pick<IdentityResolver, "resolve" | "forget">;
   events: Events;
+  unverified: Pick<UnverifiedReports, "add">;
   pipeline: Pick<Pipeline, "ingest" | "skip">;
   status: Status;
   /** Unix milliseconds. */
   now: () => number;
+  /** In [0, 1); spreads retries. @default Math.random */
+  random?: (() => number) | undefined;
 }
 
 /** Commits verified at once; further frames wait in the socket. */
@@ -38,7 +42,7 @@ export function relaySource(parts: RelayParts): StreamSource {
   let refused: { cursor: string; reason: string } | undefined;
 
   /** The events of a message that are ours; a promise where signatures must be checked. */
-  function eventsOf(message: RelayMessage): SourceEvent[] | Promise<SourceEvent[]> {
+  function eventsOf(message: RelayMessage, signal: AbortSignal): SourceEvent[] | Promise<SourceEvent[]> {
     if (message.kind === "account" || message.kind === "identity") {
       const { seq: _seq, timeUs: _timeUs, ...event } = message;
       return [event];
@@ -48,8 +52,9 @@ export function relaySource(parts: RelayParts): StreamSource {
     if (message.tooBig) return desynchronized(message, "a commit too big for the stream");
     const ops = message.ops.filter(({ collection }) => concerns(collection));
     if (ops.length === 0) return [];
-    return verify(message, ops).then(({ events: verified, problems }) => {
-      if (problems.length > 0) unverified(message, problems);
+    const { did, rev, seq } = message;
+    return verify(message, ops, signal).then(({ events: verified, problems }) => {
+      if (problems.length > 0 && !signal.aborted) parts.unverified.add({ did, rev, seq, problems });
       return verified;
     });
   }
@@ -59,12 +64,6 @@ export function relaySource(parts: RelayParts): StreamSource {
     if (await parts.isIndexed(did).catch(() => true))
       events.emit({ type: "repo.desynchronized", severity: "warn", subject: did, detail: { rev, reason } });
     return [];
-  }
-
-  function unverified({ did, rev, seq }: RelayCommit, problems: readonly string[]): void {
-    const reason = problems.slice(0, 3).join("; ").slice(0, 500);
-    const detail = { rev, seq, problems: problems.length, reason };
-    events.emit({ type: "record.unverified", severity: "warn", subject: did, detail });
   }
 
   /** A commit's operations share a seq, which is reached when the last of them is. */
@@ -80,7 +79,7 @@ export function relaySource(parts: RelayParts): StreamSource {
   return {
     position,
     filter: () => "",
-    open(stored) {
+    open(stored, signal) {
       const cursor = refused ? undefined : stored;
       const lineup = new Lineup(maxVerifying);
       let gapFrom = refused;
@@ -105,7 +104,10 @@ export function relaySource(parts: RelayParts): StreamSource {
           if (seq === undefined) return;
           if (gapFrom) status.gap({ from: gapFrom.cursor, to: String(seq), reason: gapFrom.reason });
           gapFrom = refused = undefined;
-          return lineup.add(eventsOf(message), (found) => handOver(found, seq));
+          // After the end the next session reads all of this anew; whatever an abort cut short must not count as seen.
+          return lineup.add(eventsOf(message, signal), (found) =>
+            signal.aborted ? undefined : handOver(found, seq),
+          );
         },
         handedOver: () => lineup.done(),
       } satisfies Session;

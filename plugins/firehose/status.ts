@@ -29,6 +29,9 @@ export interface Status {
   received(kind: string, timeUs: number | undefined): void;
   malformed(reason: string): void;
   gap(gap: Gap): void;
+  /** Commits cannot be checked now, so that the stream stands still. */
+  waiting(reason: string): void;
+  resumed(): void;
   check(): CheckResult;
 }
 
@@ -42,6 +45,8 @@ export function createStatus(parts: StatusParts): Status {
   let lastEventUs: number | undefined;
   let lagSeconds = 0;
   let lastGap: (Gap & { noticedAt: string }) | undefined;
+  let waitingSince: number | undefined;
+  let waitingReason = "";
   let malformedSinceLog = 0;
   let malformedLoggedAt = -Infinity;
   const metrics = createMetrics(parts.metrics, {
@@ -63,7 +68,7 @@ export function createStatus(parts: StatusParts): Status {
       const isNews = downSince === undefined || downReason === undefined;
       downSince ??= now();
       downReason = reason;
-      log.warn(`the ${source} is not connected; trying again`, { reason });
+      log[isNews ? "warn" : "debug"](`the ${source} is not connected; trying again`, { reason });
       if (isNews) events.emit({ type: `${source}.disconnected`, severity: "warn", detail: { reason } });
     },
     received(kind, timeUs) {
@@ -86,16 +91,31 @@ export function createStatus(parts: StatusParts): Status {
       log.warn("the stream has a gap; backfill the collections that need its events", { ...gap });
       events.emit({ type: "firehose.gap", severity: "warn", detail: { ...gap } });
     },
+    waiting(reason) {
+      waitingReason = reason;
+      if (waitingSince !== undefined) return;
+      waitingSince = now();
+      log.warn("commits cannot be checked now; the stream waits", { reason });
+    },
+    resumed() {
+      if (waitingSince === undefined) return;
+      log.info("commits can be checked again", { afterSeconds: Math.round((now() - waitingSince) / 1000) });
+      waitingSince = undefined;
+    },
     check() {
       const downMs = downSince === undefined ? 0 : now() - downSince;
+      const waitingMs = waitingSince === undefined ? 0 : now() - waitingSince;
       return {
-        ok: downMs <= unhealthyAfterMs,
+        ok: Math.max(downMs, waitingMs) <= unhealthyAfterMs,
         detail: {
           source,
           connected: downSince === undefined,
           ...(address === undefined ? {} : { url: address }),
           ...(downSince === undefined ? {} : { disconnectedSeconds: Math.round(downMs / 1000) }),
           ...(downReason === undefined ? {} : { reason: downReason }),
+          ...(waitingSince === undefined
+            ? {}
+            : { waitingSeconds: Math.round(waitingMs / 1000), waitingFor: waitingReason }),
           ...(lastEventUs === undefined
             ? {}
             : {

@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { explain } from "../../core/errors.ts";
+import { shownUrl } from "../../core/http/shown-url.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
 import type { Backoff } from "./backoff.ts";
 import { connectOnce, type Ended } from "./connection.ts";
-import { publicAddress } from "./filter.ts";
 import type { Status } from "./status.ts";
 
 /** A stream to read: how to ask for it and what to do with its frames. */
@@ -12,7 +12,8 @@ export interface StreamSource {
   position: string;
   /** What the server filters by; another value means asking anew. */
   filter(): string;
-  open(cursor: string | undefined): Session;
+  /** `signal` ends the session's own work, when its connection is over and what was in flight had its time. */
+  open(cursor: string | undefined, signal: AbortSignal): Session;
 }
 
 /** One connection of a source. */
@@ -63,16 +64,17 @@ export function startStream(parts: StreamParts): Stream {
   }
 
   async function attempt(signal: AbortSignal): Promise<Ended> {
+    const over = new AbortController();
     try {
       const cursor = await pipeline.position(source.position);
       filter = source.filter();
-      const session = source.open(cursor);
+      const session = source.open(cursor, over.signal);
       const ended = await connectOnce({
         url: session.url,
         signal,
         connectTimeoutMs,
         idleTimeoutMs,
-        onOpen: () => status.connected(publicAddress(session.url)),
+        onOpen: () => status.connected(shownUrl(session.url)),
         onFrame: (data, binary) => session.receive(data, binary),
       });
       if (!signal.aborted) status.disconnected(ended.reason);
@@ -81,6 +83,8 @@ export function startStream(parts: StreamParts): Stream {
     } catch (error) {
       status.disconnected(explain(error));
       return { reason: explain(error), openMs: 0, delivered: false };
+    } finally {
+      over.abort();
     }
   }
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConfig } from "../../core/config/load.ts";
-import { resolveConfig, type Mode } from "../../core/config/resolve.ts";
+import { isLocal, resolveConfig, type Mode } from "../../core/config/resolve.ts";
 import { checkConfig } from "../../core/config/schema.ts";
 import type { UserConfig } from "../../core/config/define.ts";
 
@@ -119,6 +119,14 @@ describe("the config in force", () => {
   });
 
   test.each([
+    [{ PORT: "abc" }, 'PORT is "abc", which is not a number from 0 to 65535'],
+    [{ PORT: "99999" }, 'PORT is "99999", which is not a number from 0 to 65535'],
+    [{ PORT: "-1" }, "PORT is"],
+    [{ PORT: "0x50" }, "PORT is"],
+    [{ DATABASE_MAX_CONNECTIONS: "0" }, 'DATABASE_MAX_CONNECTIONS is "0", which is not a number from 1 to'],
+    [{ DATABASE_MAX_CONNECTIONS: "1.5" }, "DATABASE_MAX_CONNECTIONS is"],
+    [{ DEFAULT_RATE_LIMIT_CAPACITY: "many" }, 'DEFAULT_RATE_LIMIT_CAPACITY is "many"'],
+    [{ DEFAULT_RATE_LIMIT_REFILL_RATE: "Infinity" }, 'DEFAULT_RATE_LIMIT_REFILL_RATE is "Infinity"'],
     [{ PUBLIC_URL: "appview" }, "PUBLIC_URL"],
     [{ BASE_PATH: "appview" }, "BASE_PATH must start with '/' (got: appview)"],
   ])("%j is refused", (env, message) => {
@@ -126,6 +134,21 @@ describe("the config in force", () => {
       expect.objectContaining({ code: "CONFIG_INVALID", hint: expect.any(String) }),
     );
     expect(() => resolved({}, env)).toThrow(message);
+  });
+
+  test.each<[Mode, string | undefined, boolean]>([
+    ["development", undefined, true],
+    ["test", undefined, true],
+    ["production", undefined, false],
+    ["production", "https://appview.example", false],
+    ["development", "https://appview.example", false],
+    ["production", "http://localhost:3000", true],
+    ["production", "http://127.0.0.1", true],
+    ["production", "http://[::1]:80", true],
+    ["production", "http://localhost.example", false],
+  ])("in %s on %s it is a developer's: %s", (mode, publicUrl, local) => {
+    const config = resolveConfig({ server: { publicUrl } }, { mode, root: "/project", env: {} });
+    expect(isLocal(config)).toBe(local);
   });
 });
 
@@ -157,6 +180,22 @@ describe("a config file", () => {
     await rm(join(root, "happyview.config.ts"));
     await write("happyview.config.mjs", `export default { server: { port: 4001 } };`);
     expect((await load()).config.server.port).toBe(4001);
+  });
+
+  test("has a .env beside it, over which the command line wins", async () => {
+    const variables = ["HAPPYVIEW_TEST_OWN", "PLC_URL", "PORT"];
+    await write("happyview.config.ts", `export default {};`);
+    await write(".env", `HAPPYVIEW_TEST_OWN=mine\nPLC_URL=https://plc.env.example\nPORT=1\n`);
+    try {
+      const { config } = await loadConfig({ root, mode: "development", overrides: { PORT: "2" } });
+      expect(config).toMatchObject({
+        server: { port: 2 },
+        network: { plcUrl: "https://plc.env.example" },
+        env: { HAPPYVIEW_TEST_OWN: "mine" },
+      });
+    } finally {
+      for (const name of variables) delete process.env[name];
+    }
   });
 
   test("that changed is read anew", async () => {

@@ -1,6 +1,9 @@
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { beforeEach, describe, expect, test } from "vitest";
 import { HappyViewError } from "../../core/errors.ts";
-import { hashOf, type SourceFile } from "../../core/resources/files.ts";
+import { hashOf, readFolder, type SourceFile } from "../../core/resources/files.ts";
 import type { ResourceKind, StoredResource } from "../../core/resources/kind.ts";
 import { planResources } from "../../core/resources/reconcile.ts";
 import { createResources } from "../../core/resources/resources.ts";
@@ -109,6 +112,20 @@ describe("files and what is stored", () => {
     expect(await deploy(file("a.note", "1"))).toEqual(["create a"]);
   });
 
+  test("a file that could not be read leaves what was deployed last, and the others go on", async () => {
+    await deploy(file("a.note", "1"));
+    const unread: SourceFile = {
+      ...file("a.note", ""),
+      error: { message: "a.note is too large", hint: "split it" },
+    };
+    const readme: SourceFile = { ...file("README.md", ""), error: { message: "too large", hint: "" } };
+    expect(await deploy(unread, readme, file("b.note", "2"))).toEqual([
+      "create b",
+      "problem notes/a.note: a.note is too large",
+    ]);
+    expect(values()).toEqual({ a: "1 by config", b: "2 by config" });
+  });
+
   test("a broken edit leaves what was deployed last, and the others go on", async () => {
     await deploy(file("a.note", "1"), file("b.note", "1"));
     expect(await deploy(file("a.note", "broken"), file("b.note", "2"))).toEqual([
@@ -198,3 +215,28 @@ describe("files and what is stored", () => {
     expect(values()).toEqual({ a: "3 by config" });
   });
 });
+
+test("a folder is read although one of its files is too large", async () => {
+  await using root = await temporaryFolder();
+  await mkdir(join(root.path, "scripts", "a"), { recursive: true });
+  await writeFile(join(root.path, "scripts", "a", "large.lua"), "x".repeat(1024 * 1024 + 1));
+  await writeFile(join(root.path, "scripts", "small.lua"), "return 1");
+  expect(await readFolder(root.path, "scripts")).toEqual([
+    {
+      path: "a/large.lua",
+      name: "scripts/a/large.lua",
+      text: "",
+      error: {
+        message: "scripts/a/large.lua has 1048577 bytes, more than 1048576",
+        hint: expect.stringContaining("1 MiB"),
+      },
+    },
+    { path: "small.lua", name: "scripts/small.lua", text: "return 1" },
+  ]);
+  expect(await readFolder(root.path, "lexicons")).toEqual([]);
+});
+
+async function temporaryFolder(): Promise<{ path: string } & AsyncDisposable> {
+  const path = await mkdtemp(join(tmpdir(), "happyview-test-"));
+  return { path, [Symbol.asyncDispose]: () => rm(path, { recursive: true, force: true }) };
+}

@@ -1,8 +1,10 @@
 import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
 import { connect, resolveDatabaseUrl } from "../../../core/db/database.ts";
+import { explain } from "../../../core/errors.ts";
 
 describe("database URLs", () => {
   test.each([
@@ -23,18 +25,22 @@ describe("database URLs", () => {
     expect(resolveDatabaseUrl(url)).toEqual({ dialect: "postgres", url });
   });
 
-  test.each(["mysql://root:secret@host/db", "happyview.db", "", "http://x", "file:"])(
-    "%j is refused",
-    (url) => {
-      expect(() => resolveDatabaseUrl(url)).toThrow(
-        expect.objectContaining({
-          code: "DATABASE_URL_INVALID",
-          hint: expect.stringContaining("DATABASE_URL"),
-          message: expect.not.stringContaining("secret"),
-        }),
-      );
-    },
-  );
+  test.each([
+    "mysql://root:secret@host/db",
+    "mysql://root:a/secret@x@host/db?password=secret",
+    "happyview.db",
+    "",
+    "http://x",
+    "file:",
+  ])("%j is refused", (url) => {
+    expect(() => resolveDatabaseUrl(url)).toThrow(
+      expect.objectContaining({
+        code: "DATABASE_URL_INVALID",
+        hint: expect.stringContaining("DATABASE_URL"),
+        message: expect.not.stringContaining("secret"),
+      }),
+    );
+  });
 });
 
 describe("a SQLite file that cannot be used", () => {
@@ -106,6 +112,28 @@ describe("a Postgres that cannot be used", () => {
       cause: expect.anything(),
     });
   });
+
+  test.each([
+    ["postgres://u:pa@secret@127.0.0.1:1/db?password=secret", "postgres://127.0.0.1:1/db"],
+    ["postgres://u:1/secret@127.0.0.1:1/db", "postgres://…"],
+  ])("shows nothing of the password in %s", async (url, shown) => {
+    const error: unknown = await connect({ url }).catch((e: unknown) => e);
+    expect(error).toMatchObject({ message: expect.stringContaining(`at ${shown} cannot be reached`) });
+    expect(explain(error)).not.toContain("secret");
+  });
+
+  test.each(["postgres://u:pa/secret@127.0.0.1:1/db", "postgres://u:secret%@127.0.0.1:1/db"])(
+    "has a URL that cannot be read: %s",
+    async (url) => {
+      const error: unknown = await connect({ url }).catch((e: unknown) => e);
+      expect(error).toMatchObject({
+        code: "DATABASE_URL_INVALID",
+        hint: expect.stringContaining("%2F for /"),
+        cause: expect.anything(),
+      });
+      expect(inspect(error)).not.toContain("secret");
+    },
+  );
 
   test("has no such database", async () => {
     const url = `${inject("postgresUrl")}no_such_database`;

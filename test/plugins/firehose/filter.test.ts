@@ -1,11 +1,5 @@
 import { expect, test } from "vitest";
-import {
-  jetstreamUrl,
-  maxWanted,
-  publicAddress,
-  relayUrl,
-  wantedCollections,
-} from "../../../plugins/firehose/filter.ts";
+import { jetstreamUrl, maxWanted, relayUrl, wantedCollections } from "../../../plugins/firehose/filter.ts";
 
 const schema = "com.atproto.lexicon.schema";
 const many = (count: number, id: (i: number) => string): string[] =>
@@ -78,10 +72,4 @@ test("a relay is asked on its XRPC path", () => {
     "wss://relay.example/xrpc/com.atproto.sync.subscribeRepos",
   );
   expect(relayUrl("http://relay.example", "5")).toMatch(/^ws:.*\?cursor=5$/);
-});
-
-test("what is shown has no credentials", () => {
-  expect(publicAddress("wss://user:secret@j.example/subscribe?wantedCollections=a.b.c")).toBe(
-    "wss://j.example/subscribe",
-  );
 });
