@@ -26,6 +26,7 @@ import type { PluginApp } from "./plugin-app.ts";
 import { orderPlugins } from "./plugin.ts";
 import { recordsAdmin } from "./records/admin.ts";
 import { createPipeline, type PipelineLimits } from "./records/pipeline.ts";
+import { createLocalRecords } from "./records/local.ts";
 import { createRecordStore } from "./records/store.ts";
 import type { Records } from "./records/records.ts";
 import { sweepTombstones } from "./records/tombstones.ts";
@@ -129,7 +130,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       clock,
       db,
       storage,
-      records: { pipeline, store },
+      records: { pipeline, store, local: createLocalRecords(db, store, clock) },
       lexicons,
       identity,
       settings,
@@ -155,6 +156,7 @@ export async function createApp(options: AppOptions): Promise<App> {
           method: open("XRPC method", xrpc.method),
           resolve: open("XRPC resolver", xrpc.resolve),
           listCondition: open("list condition", xrpc.listCondition),
+          call: xrpc.call,
         },
         health: { check: open("health check", health.check) },
         metrics,

@@ -1,6 +1,7 @@
 import { HappyViewError, HttpError } from "../errors.ts";
 import type { Hooks } from "../hooks.ts";
 import { identifyXrpc, type Caller, type Callers } from "../http/caller.ts";
+import { toReply, type Reply } from "../http/reply.ts";
 import { readJson, type HttpRequest } from "../http/request.ts";
 import type { RouteContext, Router } from "../http/router.ts";
 import type { Lexicon, LexiconRegistry } from "../lexicons/registry.ts";
@@ -17,6 +18,16 @@ export interface XrpcCall {
   params: Params;
   /** The JSON body of a procedure. */
   input: unknown;
+  /** How many calls led to this one: 0 for a request, one more for each call from within. */
+  nesting: number;
+}
+
+/** A call from within the process: no credential is read and no request counted, the caller is as given. */
+export interface InternalCall extends Pick<XrpcCall, "nsid" | "type" | "caller" | "nesting"> {
+  /** As in a URL, without the `?`. */
+  query: string;
+  input?: unknown;
+  signal?: AbortSignal;
 }
 
 /** A method that a plugin serves itself, with or without a lexicon. Its result is a Reply or a JSON value. */
@@ -29,12 +40,16 @@ export interface XrpcMethod {
 export type XrpcResolver = (call: XrpcCall & { lexicon: Lexicon }) => Promise<unknown> | undefined;
 
 /** Answers calls to NSIDs that are not registered. */
-export type XrpcFallback = (call: Omit<XrpcCall, "params"> & { query: string }) => Promise<unknown>;
+export type XrpcFallback = (
+  call: Omit<XrpcCall, "params" | "nesting"> & { query: string; nesting?: number },
+) => Promise<unknown>;
 
 export interface XrpcMethods {
   /** @example app.xrpc.method("com.example.ping", { type: "query", handle: () => ({ pong: true }) }); */
   method(nsid: string, method: XrpcMethod): void;
   resolve(resolver: XrpcResolver): void;
+  /** What a request would be answered, made in the process; NSIDs that are not registered are forwarded whatever the proxy policy says. */
+  call(call: InternalCall): Promise<Reply>;
   /** Adds a condition to the lists that lexicons without a script give. */
   listCondition(source: ListConditionSource): void;
 }
@@ -63,8 +78,13 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
     const method = methods.get(nsid);
     if (!method && isReserved(nsid)) throw reservedAnswer(nsid, await identifyXrpc(request, callers));
     const { caller, input } = await admit(type, nsid, request);
+    return answer({ nsid, type, request, caller, input, nesting: 0 }, query);
+  }
+
+  async function answer(call: Omit<XrpcCall, "params">, query: string): Promise<unknown> {
+    const { nsid, type } = call;
+    const method = methods.get(nsid);
     const lexicon = lexicons.get(nsid);
-    const call = { nsid, type, request, caller, input };
     if (method) {
       requireType(method.type, type, nsid);
       return method.handle({ ...call, params: parseParams(query, lexicon?.parameters ?? noTypes) });
@@ -111,7 +131,26 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
       methods.set(nsid, method);
     },
     resolve: (resolver) => void resolvers.push(resolver),
+    async call({ query, signal, ...call }) {
+      if (!methods.has(call.nsid) && isReserved(call.nsid)) throw reservedAnswer(call.nsid, call.caller);
+      const request = internalRequest(call, query, signal);
+      return toReply(await answer({ input: undefined, ...call, request }, query));
+    },
     listCondition: (source) => void conditions.push(source),
+  };
+}
+
+function internalRequest(
+  { nsid, type }: Pick<XrpcCall, "nsid" | "type">,
+  query: string,
+  signal: AbortSignal | undefined,
+): HttpRequest {
+  return {
+    method: type === "query" ? "GET" : "POST",
+    url: `/xrpc/${nsid}${query ? `?${query}` : ""}`,
+    headers: { get: () => null },
+    signal,
+    arrayBuffer: () => Promise.resolve(new ArrayBuffer(0)),
   };
 }
 

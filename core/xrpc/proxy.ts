@@ -29,8 +29,9 @@ export interface ProxyParts {
 /** Forwards an unknown NSID to the PDS of its authority, without credentials or client headers (sync-and-xrpc §4.9). */
 export function createProxy({ settings, identity, fetch, lookup }: ProxyParts): XrpcFallback {
   settings.define({ key: setting });
-  return async ({ nsid, type, query, input }) => {
-    if (!allows(parsePolicy(settings.get(setting)), nsid))
+  return async ({ nsid, type, query, input, nesting = 0 }) => {
+    // The policy is about what strangers may have forwarded; a call from within was written by the operator.
+    if (nesting === 0 && !allows(parsePolicy(settings.get(setting)), nsid))
       throw new HttpError(403, "NSID not allowed by proxy policy");
     // The NSID becomes a path of somebody's server: nothing but an NSID may.
     if (!isValidNsid(nsid)) throw new HttpError(400, `'${nsid.slice(0, 320)}' is not an NSID`);

@@ -83,6 +83,7 @@ export function relaySource(parts: RelayParts): StreamSource {
       const cursor = refused ? undefined : stored;
       const lineup = new Lineup(maxVerifying);
       let gapFrom = refused;
+      let isFirst = true;
 
       const control = (message: RelayMessage): void => {
         if (message.kind === "info" && message.name === "OutdatedCursor" && cursor !== undefined)
@@ -104,6 +105,9 @@ export function relaySource(parts: RelayParts): StreamSource {
           if (seq === undefined) return;
           if (gapFrom) status.gap({ from: gapFrom.cursor, to: String(seq), reason: gapFrom.reason });
           gapFrom = refused = undefined;
+          // A live stream has no place to come back to before its first event is done, which may have to wait.
+          if (isFirst && cursor === undefined && seq > 0) void handOver([], seq - 1);
+          isFirst = false;
           // After the end the next session reads all of this anew; whatever an abort cut short must not count as seen.
           return lineup.add(eventsOf(message, signal), (found) =>
             signal.aborted ? undefined : handOver(found, seq),

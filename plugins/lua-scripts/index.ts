@@ -1,9 +1,19 @@
 import { definePlugin } from "../../core/index.ts";
+import { deadLetters } from "../dead-letters/index.ts";
+import { jobs } from "../jobs/index.ts";
 import { scriptsAdmin } from "./admin.ts";
+import { createAttempts } from "./attempts.ts";
 import type { Limits } from "./engine/engine.ts";
-import { createPool } from "./engine/pool.ts";
+import { createPool, type Pool } from "./engine/pool.ts";
+import { createHostedPool } from "./host/index.ts";
+import { createScriptFetch } from "./host/outgoing.ts";
+import type { PdsWriter } from "./host/pds.ts";
+import { luaJobs } from "./job.ts";
+import { labelScripts } from "./label.ts";
 import { migrations } from "./migrations.ts";
+import { procedureScripts } from "./procedure.ts";
 import { queryScripts } from "./query.ts";
+import { recordLetters } from "./record-letters.ts";
 import { recordScripts } from "./record.ts";
 import { scriptResource } from "./resource.ts";
 import { createScripts } from "./scripts.ts";
@@ -16,34 +26,62 @@ export interface LuaScriptsOptions {
   limits?: Partial<Limits>;
   /** Waits between the attempts of a record script, in milliseconds. @default [1000, 2000, 4000] */
   retryDelaysMs?: readonly number[];
+  http?: {
+    /**
+     * Hosts that scripts may reach although their address is private or loopback: `meilisearch.internal:7700`, or
+     * `*` for every host. The environment variable SCRIPT_HTTP_ALLOW (comma-separated) wins. @default none
+     */
+    allow?: readonly string[];
+  };
+  /** Writes to the repos of callers, for `Record:save()` in procedures. @default none: `Record` works locally only */
+  pds?: PdsWriter;
 }
 
 /**
- * Runs Lua 5.4 scripts by trigger: before a record is stored, and for queries. Scripts come from `scripts/` and from
- * `/admin/scripts`.
+ * Runs Lua 5.4 scripts by trigger: before a record or label is stored, for queries, and as jobs. Scripts come from
+ * `scripts/` and from `/admin/scripts`.
  * @example plugins: [firehose(), luaScripts({ limits: { memoryBytes: 32 * 1024 * 1024 } })]
  */
 export const luaScripts = definePlugin({
   name: "lua-scripts",
+  wants: { letters: deadLetters, jobs },
   migrations,
-  async setup(app, options: LuaScriptsOptions) {
-    const pool = createPool({
-      database: app.db.source,
-      log: app.log,
-      ...(options.workers === undefined ? {} : { workers: options.workers }),
-      ...(options.limits === undefined ? {} : { limits: options.limits }),
-    });
-    app.onClose(() => pool.close());
+  async setup(app, options: LuaScriptsOptions, { letters, jobs }) {
+    const open = (workers: number | undefined): Pool => {
+      const pool = createPool({
+        database: app.db.source,
+        log: app.log,
+        ...(workers === undefined ? {} : { workers }),
+        ...(options.limits === undefined ? {} : { limits: options.limits }),
+      });
+      app.onClose(() => pool.close());
+      return pool;
+    };
+    const bare = open(options.workers);
     const scripts = await createScripts(app);
+    const allow = app.config.env["SCRIPT_HTTP_ALLOW"]?.split(",").map((host) => host.trim());
+    const fetch = createScriptFetch({ allow: allow ?? options.http?.allow ?? [] });
+    const host = { app, scripts, fetch, jobs };
+    const pool = createHostedPool(bare, host);
     const variables = await createVariables(app);
     const parts = { app, scripts, variables, pool };
     const delays = options.retryDelaysMs;
-    app.records.pipeline.intercept(
-      recordScripts({ ...parts, ...(delays === undefined ? {} : { retryDelaysMs: delays }) }),
-    );
+    const attempts = createAttempts({
+      app,
+      letters,
+      ...(delays === undefined ? {} : { retryDelaysMs: delays }),
+    });
+    app.records.pipeline.intercept(recordScripts({ ...parts, attempts }));
+    letters?.retryWith("record", recordLetters(parts));
+    if (jobs) {
+      // Jobs have no time limit: on threads of their own they hold up no record, label or request.
+      const jobPool = createHostedPool(open(Math.max(1, jobs.workers)), host);
+      jobs.fallback(luaJobs({ ...parts, pool: jobPool, sessions: options.pds }));
+    }
     app.xrpc.resolve(queryScripts(parts));
+    app.xrpc.resolve(procedureScripts({ ...parts, pds: options.pds }));
     app.resource(scriptResource(scripts, pool));
     scriptsAdmin(app, scripts, pool);
-    return { scripts };
+    return { scripts, applyLabel: labelScripts({ ...parts, attempts }) };
   },
 });

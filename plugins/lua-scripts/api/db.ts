@@ -1,14 +1,26 @@
-import {
-  ScriptError,
-  type HostApi,
-  type HostResult,
-  type ScriptTable,
-  type ScriptValue,
-} from "../engine/engine.ts";
+import type { Dialect } from "../../../core/db/database.ts";
+import { ScriptError, type HostApi, type HostResult, type ScriptValue } from "../engine/engine.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
-
-const defaultLimit = 20n;
-const maxLimit = 100;
+import {
+  filterOf,
+  limitOf,
+  offsetOf,
+  optionalText,
+  optionsOf,
+  requiredText,
+  searchFieldOf,
+  sortOf,
+} from "./db-options.ts";
+import { rawCall, type RawRun } from "./db-raw.ts";
+import {
+  backlinksStatement,
+  byUriStatement,
+  countStatement,
+  queryStatement,
+  searchStatement,
+  type QueryPage,
+  type Statement,
+} from "./db-statements.ts";
 
 export interface StoredRecord {
   uri: string;
@@ -17,40 +29,71 @@ export interface StoredRecord {
   created_at: string;
 }
 
-export interface Page {
-  collection: string;
-  did: string | undefined;
-  limit: number;
-  /** The last row of the page before. */
-  after: { createdAt: string; uri: string } | undefined;
-}
-
-/** Read access of one worker to the records. SQLite answers at once, Postgres with a promise. */
+/** Access of one worker to the database. SQLite answers at once, Postgres with a promise. */
 export interface RecordReader {
-  backend: "sqlite" | "postgres";
-  page(page: Page): StoredRecord[] | Promise<StoredRecord[]>;
-  byUri(uri: string): StoredRecord | undefined | Promise<StoredRecord | undefined>;
+  backend: Dialect;
+  /** `sql` has `?` for each value, and as many forms as scripts ask for. */
+  records(sql: string, params: readonly (string | number)[]): StoredRecord[] | Promise<StoredRecord[]>;
+  count(sql: string, params: readonly (string | number)[]): bigint | Promise<bigint>;
+  /** Runs statements of a script's own on a connection that may write. */
+  raw: RawRun;
   close(): void | Promise<void>;
 }
 
-/** The `db` table of scripts. */
+/** The `db` table of scripts (lua §4.1, §4.2). */
 export function createDb(reader: RecordReader): HostApi {
+  const page = (prefix: string, { sql, params }: Statement, write: (rows: StoredRecord[]) => string) =>
+    answer(
+      prefix,
+      () => reader.records(sql, params),
+      (rows): HostResult => ({ json: write(rows) }),
+    );
   return {
     "db.query": ([options]) => {
-      const page = toPage(options);
-      if (page.limit === 0) return { json: `{"records":[]}` };
-      return answer(
-        () => reader.page(page),
-        (rows) => ({ json: pageJson(rows, page.limit) }),
+      const query = toQuery(options);
+      if (query.limit === 0) return { json: listJson([], undefined) };
+      return page("DB query failed", queryStatement(query, reader.backend), (rows) => queryJson(rows, query));
+    },
+    "db.get": ([uri]) =>
+      answer(
+        "DB query failed",
+        () => reader.records(byUriStatement, [requiredText(uri)]),
+        ([row]): HostResult => (row ? { json: recordJson(row) } : undefined),
+      ),
+    "db.search": ([options]) => {
+      const { fields } = optionsOf(options);
+      const search = {
+        collection: requiredText(fields.get("collection")),
+        field: searchFieldOf(fields.get("field")),
+        query: requiredText(fields.get("query")),
+        limit: limitOf(fields.get("limit"), 10),
+      };
+      return page("DB search failed", searchStatement(search, reader.backend), (rows) =>
+        listJson(rows, undefined),
       );
     },
-    "db.get": ([uri]) => {
-      if (typeof uri !== "string") throw new ScriptError("bad argument #1 to 'get' (string expected)");
+    "db.count": ([collection, did]) => {
+      const { sql, params } = countStatement(requiredText(collection), optionalText(did));
       return answer(
-        () => reader.byUri(uri),
-        (row) => (row ? { json: recordJson(row) } : undefined),
+        "DB count failed",
+        () => reader.count(sql, params),
+        (count): HostResult => count,
       );
     },
+    "db.backlinks": ([options]) => {
+      const { fields } = optionsOf(options);
+      const limit = limitOf(fields.get("limit"), 20);
+      if (limit === 0) return { json: listJson([], undefined) };
+      const statement = backlinksStatement({
+        collection: requiredText(fields.get("collection")),
+        uri: requiredText(fields.get("uri")),
+        did: optionalText(fields.get("did")),
+        limit,
+        after: decodeCursor(optionalText(fields.get("cursor")) ?? ""),
+      });
+      return page("DB backlinks failed", statement, (rows) => listJson(rows, keysetCursor(rows, limit)));
+    },
+    "db.raw": ([sql, params]) => rawCall(requiredText(sql), params, reader),
     "db.backend": () => reader.backend,
   };
 }
@@ -64,49 +107,46 @@ export function recordJson(row: StoredRecord): string {
   return isEmpty ? `{${uri}}` : `${row.record.slice(0, end)},${uri}}`;
 }
 
-function pageJson(rows: readonly StoredRecord[], limit: number): string {
-  const last = rows.at(-1);
-  const cursor =
-    last && rows.length === limit ? `,"cursor":"${encodeCursor(last.created_at, last.uri)}"` : "";
-  return `{"records":[${rows.map(recordJson).join(",")}]${cursor}}`;
-}
-
-function toPage(options: ScriptValue): Page {
-  const { fields } = toTable(options);
-  const collection = fields.get("collection");
-  if (typeof collection !== "string")
-    throw new ScriptError("bad argument #1 to 'query' (a table with the string `collection` is expected)");
-  // To leave them out would answer with other rows than were asked for.
-  if (typeof fields.get("filter") === "object" && fields.get("filter") !== null)
-    throw new ScriptError("db.query: `filter` is not available here");
-  if (typeof fields.get("sort") === "string") throw new ScriptError("db.query: `sort` is not available here");
-  const did = fields.get("did");
-  const cursor = fields.get("cursor");
+function toQuery(options: ScriptValue): QueryPage {
+  const { fields } = optionsOf(options);
+  const collection = requiredText(fields.get("collection"));
+  const sort = sortOf(fields);
+  const cursor = optionalText(fields.get("cursor")) ?? "";
   return {
     collection,
-    did: typeof did === "string" ? did : undefined,
-    limit: toLimit(fields.get("limit")),
-    after: typeof cursor === "string" ? decodeCursor(cursor) : undefined,
+    did: optionalText(fields.get("did")),
+    limit: limitOf(fields.get("limit"), 20),
+    filter: filterOf(fields.get("filter")),
+    start: sort
+      ? { sort, offset: decodeOffset(cursor) ?? offsetOf(fields.get("offset")) }
+      : { after: decodeCursor(cursor) },
   };
 }
 
-function toTable(value: ScriptValue): ScriptTable {
-  return typeof value === "object" && value !== null ? value : { fields: new Map(), items: [] };
+function queryJson(rows: readonly StoredRecord[], { start, limit }: QueryPage): string {
+  if ("after" in start) return listJson(rows, keysetCursor(rows, limit));
+  const next = Buffer.from(String(start.offset + rows.length)).toString("base64");
+  return listJson(rows, rows.length === limit ? next : undefined);
 }
 
-/** A numeric string and an integral float count as integers, anything else as absent (spec 2.7). */
-function toLimit(value: ScriptValue): number {
-  let limit = defaultLimit;
-  if (typeof value === "bigint") limit = value;
-  else if (typeof value === "number" && Number.isInteger(value)) limit = BigInt(value);
-  else if (typeof value === "string" && /^\s*[+-]?\d{1,18}\s*$/.test(value))
-    limit = BigInt(value.trim().replace("+", ""));
-  // A negative limit meant "all rows" on SQLite and an error on Postgres; here a page is never unlimited.
-  if (limit < 0n) return 1;
-  return limit > maxLimit ? maxLimit : Number(limit);
+/** A full page has a cursor, also when it is the last one. */
+function keysetCursor(rows: readonly StoredRecord[], limit: number): string | undefined {
+  const last = rows.at(-1);
+  return last && rows.length === limit ? encodeCursor(last.created_at, last.uri) : undefined;
+}
+
+function decodeOffset(cursor: string): number | undefined {
+  const text = Buffer.from(cursor, "base64").toString("latin1");
+  return /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function listJson(rows: readonly StoredRecord[], cursor: string | undefined): string {
+  const end = cursor === undefined ? "" : `,"cursor":"${cursor}"`;
+  return `{"records":[${rows.map(recordJson).join(",")}]${end}}`;
 }
 
 function answer<T>(
+  prefix: string,
   read: () => T | Promise<T>,
   write: (rows: T) => HostResult,
 ): HostResult | Promise<HostResult> {
@@ -114,16 +154,15 @@ function answer<T>(
   try {
     rows = read();
   } catch (error) {
-    throw queryFailed(error);
+    throw failed(prefix, error);
   }
   if (!(rows instanceof Promise)) return write(rows);
   return rows.then(write, (error: unknown) => {
-    throw queryFailed(error);
+    throw failed(prefix, error);
   });
 }
 
-function queryFailed(cause: unknown): ScriptError {
-  return new ScriptError(`DB query failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
-    cause,
-  });
+function failed(prefix: string, cause: unknown): ScriptError {
+  if (cause instanceof ScriptError) return cause;
+  return new ScriptError(`${prefix}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
 }

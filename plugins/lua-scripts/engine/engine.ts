@@ -17,6 +17,9 @@ export const defaultLimits: Limits = {
   resultBytes: 16 * 1024 * 1024,
 };
 
+/** What cannot travel to a worker. */
+export type LocalPart = "onSegment" | "call" | "isAborted";
+
 /** A value of the script as the host sees it. Lua integers are bigints, floats are numbers, JSON null is null. */
 export type ScriptValue = undefined | null | boolean | bigint | number | string | ScriptTable;
 
@@ -42,6 +45,21 @@ export type HostFunction = (
 export interface HostContext {
   log(message: string): void;
   print(message: string): void;
+  calls: HostCalls;
+  /** The source of a module that came with the run. */
+  module(name: string): string | undefined;
+}
+
+/** Asks the main thread: a name and the arguments as a JSON array; the answer is JSON, or nothing for nil. */
+export type HostCall = (name: string, args: string) => Promise<string | undefined>;
+
+/** The calls of one run to the main thread. Several may be under way, each is waited for by its number. */
+export interface HostCalls {
+  /** @throws ScriptError when there is no host, or too much is under way */
+  start(name: string, args: string): number;
+  finish(call: number): Promise<HostResult>;
+  /** Nobody will ask for the result. */
+  drop(call: number): void;
 }
 
 /** Host functions by dotted global name, such as `db.query`. `TID` beside `TID.toNumber` makes a callable table. */
@@ -58,13 +76,21 @@ export interface EngineRun {
   body: string;
   /** A JSON object; each member becomes a global. */
   globals: string;
-  /** The global that is also handed to `handle` as its first argument. */
+  /** The global that is also handed to `handle` as its first argument; of a job it is the job's input. */
   input: string;
   /** A JSON object, the second argument of `handle`; the global `env` is added to it. */
   context: string;
+  /** A result that is no JSON becomes null instead of an error (jobs). */
+  isLenient?: boolean;
   /** Only tables are written as JSON, anything else is merely "not nil" (record and label scripts). */
   onlyTables: boolean;
   limits: Limits;
+  /** Sources for `require`, by name: `lib.dates`. */
+  modules?: Readonly<Record<string, string>>;
+  /** The way to the main thread; without it the functions that need it raise. */
+  call?: HostCall;
+  /** True once nobody waits for the run any more: it is ended like one that is over its time. */
+  isAborted?: () => boolean;
   /**
    * Called whenever the script, or a host function it called, starts to execute (true), and when the thread is
    * free again (false), so that a watcher can see one that hangs.
@@ -100,6 +126,8 @@ export type ScriptOutcome = ScriptResult & {
   used: Usage;
 };
 
+export type SourceKind = "script" | "module";
+
 export type Validation = { ok: true } | { ok: false; message: string };
 
 /**
@@ -108,7 +136,7 @@ export type Validation = { ok: true } | { ok: false; message: string };
  */
 export interface Engine {
   run(run: EngineRun): ScriptOutcome | Promise<ScriptOutcome>;
-  /** Loads the body with the utilities alone and an `env` whose every key is "" (spec 6.2). */
-  validate(body: string, limits: Limits): Validation;
+  /** Loads the body with the utilities alone and an `env` whose every key is "" (spec 6.2). A module has no `handle`. */
+  validate(body: string, limits: Limits, kind?: SourceKind): Validation;
   close(): void;
 }

@@ -3,7 +3,8 @@ import type { DatabaseSource } from "../../../core/db/database.ts";
 import type { Logger } from "../../../core/log.ts";
 import type { ToWorker } from "../worker/protocol.ts";
 import { validationLimits } from "../validate.ts";
-import type { Limits, ScriptOutcome, Validation } from "./engine.ts";
+import type { Limits, ScriptOutcome, SourceKind, Validation } from "./engine.ts";
+import type { HostFunctions } from "./host.ts";
 import { createSeat, type Seat, type Task } from "./seat.ts";
 import { limitsFor, toEngineRun, type ScriptRun } from "./script-run.ts";
 
@@ -19,18 +20,36 @@ export interface PoolOptions {
   graceMs?: number;
 }
 
+export interface RunOptions {
+  /** Gives the run up: it ends, and so do its calls to the host. */
+  signal?: AbortSignal;
+  /** What the script may ask of the main thread. */
+  host?: HostFunctions;
+  /** True for a run that another run waits for. */
+  isNested?: boolean;
+}
+
 /** Threads that run scripts. The main thread only hands out texts and watches the clock. */
 export interface Pool {
   /** Rejects when the run could not be made (queue full, pool closed, signal aborted), never because of the script. */
-  run(job: ScriptRun, options?: { signal?: AbortSignal }): Promise<ScriptOutcome>;
-  validate(body: string): Promise<Validation>;
+  run(job: ScriptRun, options?: RunOptions): Promise<ScriptOutcome>;
+  validate(body: string, source?: SourceKind): Promise<Validation>;
   close(): Promise<void>;
 }
 
 /** More than one, so that the thread is busy while the next message is under way; few, so that little waits behind a slow run. */
 const maxPerWorker = 8;
+/** Runs of one thread, those included that wait for the host; each may hold as much memory as its limit lets it. */
+const maxHeld = 64;
+/** Nested runs need room beside those that wait for them. */
+const maxHeldNested = 4 * maxHeld;
 const tickMs = 50;
 const maxAttempts = 3;
+
+interface SubmitOptions extends RunOptions {
+  isRepeatable?: boolean;
+  isArrival?: boolean;
+}
 
 export function createPool(options: PoolOptions): Pool {
   const { log, maxWaiting = 1000, graceMs = 1000 } = options;
@@ -42,18 +61,23 @@ export function createPool(options: PoolOptions): Pool {
 
   const dispatch = (): void => {
     while (queue.length > 0) {
-      const seat = pick();
+      const task = queue[0];
+      if (!task || task.isSettled) {
+        queue.shift();
+        continue;
+      }
+      const seat = pick(task.isNested);
       if (!seat) break;
-      const task = queue.shift();
-      if (!task || task.isSettled) continue;
+      queue.shift();
       seat.assign(task);
     }
     timer ??= setInterval(watch, tickMs);
   };
 
-  const pick = (): Seat | undefined => {
+  const pick = (isNested: boolean): Seat | undefined => {
     let best: Seat | undefined;
     for (const seat of seats) {
+      if (seat.held >= (isNested ? maxHeldNested : maxHeld)) continue;
       if (seat.load >= maxPerWorker || (seat.load > 0 && seat.isSlow())) continue;
       if (!best || seat.load < best.load) best = seat;
     }
@@ -61,13 +85,15 @@ export function createPool(options: PoolOptions): Pool {
   };
 
   const open = (): Seat => {
-    const seat: Seat = createSeat(options.database, {
+    const seat: Seat = createSeat(options.database, log, {
       done: dispatch,
       ended(unfinished, culprit, reason) {
         seats.delete(seat);
         log.warn(`a script thread was replaced: ${reason}`, { trigger: culprit?.name });
         for (const task of unfinished) task.attempts++;
-        const again = unfinished.filter((task) => task.attempts < maxAttempts && !isClosed);
+        const again = unfinished.filter(
+          (task) => task.attempts < maxAttempts && !isClosed && (task.isRepeatable || !task.hasCalled),
+        );
         for (const task of unfinished)
           if (!again.includes(task)) task.fail(new Error(`[lua-scripts] ${reason}`));
         queue.unshift(...again);
@@ -83,11 +109,13 @@ export function createPool(options: PoolOptions): Pool {
     // What waits behind a slow run goes to whoever is free.
     for (const seat of seats) if (seat.isSlow() && hasRoomBeside(seat)) queue.unshift(...seat.takeBack());
     if (queue.length > 0) dispatch();
-    else if ([...seats].every((seat) => seat.load === 0)) {
+    else if ([...seats].every((seat) => seat.held === 0)) {
       clearInterval(timer);
       timer = undefined;
     }
   };
+
+  const isFull = (): boolean => seats.size >= size && [...seats].every((seat) => seat.held >= maxHeldNested);
 
   const hasRoomBeside = (slow: Seat): boolean =>
     seats.size < size || [...seats].some((seat) => seat !== slow && seat.load === 0);
@@ -96,13 +124,19 @@ export function createPool(options: PoolOptions): Pool {
     name: string | undefined,
     message: (id: number) => ToWorker,
     limits: Limits,
-    signal?: AbortSignal,
+    { signal, host, isNested = false, isRepeatable = true, isArrival = false }: SubmitOptions = {},
   ): Promise<T> =>
     new Promise<T>((resolve, reject) => {
       if (isClosed) return reject(new Error("[lua-scripts] the script pool is closed"));
       if (signal?.aborted) return reject(signal.reason as Error);
-      if (queue.length >= maxWaiting) return reject(new Error("[lua-scripts] too many scripts are waiting"));
+      // Arrivals are as many as the record pipeline lets through; a flood of queries must not turn them away.
+      if ((queue.length >= maxWaiting && !isArrival) || (isNested && isFull()))
+        return reject(new Error("[lua-scripts] too many scripts are waiting"));
       const task: Task = {
+        host,
+        isNested,
+        isRepeatable,
+        hasCalled: false,
         name,
         message,
         limits,
@@ -117,24 +151,32 @@ export function createPool(options: PoolOptions): Pool {
           reject(error);
         },
       };
-      const abort = (): void => task.fail(signal?.reason as Error);
+      const abort = (): void => {
+        task.abandon?.();
+        task.fail(signal?.reason as Error);
+      };
       const settle = (): void => {
         task.isSettled = true;
         signal?.removeEventListener("abort", abort);
       };
       signal?.addEventListener("abort", abort, { once: true });
-      queue.push(task);
+      // Those that others wait for go first, so that what is held becomes free.
+      if (isNested || isArrival) queue.unshift(task);
+      else queue.push(task);
       dispatch();
     });
 
   return {
-    run(job, { signal } = {}) {
+    run(job, given = {}) {
       const run = toEngineRun(job, limitsFor(job.kind, options.limits ?? {}));
-      return submit(run.chunkName, (id) => ({ kind: "run", id, run }), run.limits, signal);
+      const isRepeatable = job.kind !== "procedure" && job.kind !== "job";
+      const isArrival = job.kind === "record" || job.kind === "label";
+      const how = { ...given, isRepeatable, isArrival };
+      return submit(run.chunkName, (id) => ({ kind: "run", id, run }), run.limits, how);
     },
-    validate(body) {
+    validate(body, source = "script") {
       const limits = validationLimits;
-      return submit(undefined, (id) => ({ kind: "validate", id, body, limits }), limits);
+      return submit(undefined, (id) => ({ kind: "validate", id, body, limits, source }), limits);
     },
     async close() {
       isClosed = true;

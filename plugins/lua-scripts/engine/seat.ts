@@ -1,10 +1,19 @@
 import type { DatabaseSource } from "../../../core/db/database.ts";
+import type { Logger } from "../../../core/log.ts";
 import { signal, signalBytes, type FromWorker, type ToWorker } from "../worker/protocol.ts";
 import type { Limits, ScriptFailure, ScriptOutcome, Validation } from "./engine.ts";
 import { compilationFailed } from "../validate.ts";
+import { answerCall, type HostFunctions } from "./host.ts";
 import { spawnWorker } from "./spawn.ts";
 
 export interface Task {
+  /** What the run may ask of this thread. */
+  host: HostFunctions | undefined;
+  /** A run that another run waits for: it must find room, or both would wait for ever. */
+  isNested: boolean;
+  /** False for a run whose effects must not happen twice: it does not begin again once it has called the host. */
+  isRepeatable: boolean;
+  hasCalled: boolean;
   /** The trigger; a validation has none. */
   name: string | undefined;
   message: (id: number) => ToWorker;
@@ -12,6 +21,8 @@ export interface Task {
   /** How often a worker ended while it held this task. */
   attempts: number;
   isSettled: boolean;
+  /** Set by the seat that holds the task: tells the worker that nobody waits for it any more. */
+  abandon?: (() => void) | undefined;
   succeed(value: unknown): void;
   fail(error: Error): void;
 }
@@ -25,7 +36,10 @@ interface SeatEvents {
 
 /** One worker thread as the pool sees it. */
 export interface Seat {
+  /** Tasks that want the thread: those that wait for the host do not. */
   readonly load: number;
+  /** All tasks, each with its memory. */
+  readonly held: number;
   assign(task: Task): void;
   /** True while one script has held the thread for long enough that others should not wait behind it. */
   isSlow(): boolean;
@@ -37,13 +51,20 @@ export interface Seat {
 }
 
 const slowMs = 100;
-const closeMs = 5000;
+const closeMs = 1000;
 const maxId = 2 ** 30;
 
-export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
+interface Held {
+  task: Task;
+  /** Calls without an answer yet. */
+  calls: number;
+  ended: AbortController;
+}
+
+export function createSeat(database: DatabaseSource, log: Logger, events: SeatEvents): Seat {
   const buffer = new SharedArrayBuffer(signalBytes);
   const signals = new Int32Array(buffer);
-  const tasks = new Map<number, Task>();
+  const tasks = new Map<number, Held>();
   const worker = spawnWorker({ database, signals: buffer });
   let seen = { segment: 0, since: performance.now() };
   let lastId = 0;
@@ -52,10 +73,21 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
   let isGone = false;
   let onIdle: (() => void) | undefined;
 
-  const finish = (id: number, settle: (task: Task) => void): void => {
-    const task = tasks.get(id);
-    if (!task) return;
+  /** What the task still asks of the host is stopped. */
+  const take = (id: number): Task | undefined => {
+    const held = tasks.get(id);
     tasks.delete(id);
+    if (held) held.task.abandon = undefined;
+    held?.ended.abort(new Error("the run is over"));
+    return held?.task;
+  };
+
+  const takeAll = (): Task[] =>
+    [...tasks.keys()].flatMap((id) => take(id) ?? []).filter((task) => !task.isSettled);
+
+  const finish = (id: number, settle: (task: Task) => void): void => {
+    const task = take(id);
+    if (!task) return;
     if (!task.isSettled) settle(task);
     events.done();
     if (tasks.size === 0) onIdle?.();
@@ -74,16 +106,35 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
     if (isGone) return;
     isGone = true;
     const id = runningId();
-    const culprit = tasks.get(id);
+    const culprit = tasks.get(id)?.task;
     if (culprit && outcomeOfCulprit) {
-      tasks.delete(id);
+      take(id);
       if (!culprit.isSettled) outcomeOfCulprit(culprit);
     }
-    const unfinished = [...tasks.values()].filter((task) => !task.isSettled);
-    tasks.clear();
+    const unfinished = takeAll();
     onIdle?.();
     events.ended(unfinished, culprit, reason);
     void worker.terminate();
+  };
+
+  const call = async ({ id, call, ...asked }: Extract<FromWorker, { kind: "call" }>): Promise<void> => {
+    const held = tasks.get(id);
+    if (!held) return;
+    const { task, ended } = held;
+    held.calls++;
+    task.hasCalled = true;
+    events.done(); // the thread is free for another
+    const answer = await answerCall(task.host, asked, ended.signal, log);
+    held.calls--;
+    if (!isGone && tasks.get(id) === held)
+      worker.postMessage({ kind: "reply", id, call, ...answer } satisfies ToWorker, []);
+  };
+
+  const abandon = (id: number): void => {
+    // A run that executes reads no message, one that waits executes nothing: one of the two reaches it.
+    if (runningId() === id) Atomics.store(signals, signal.aborted, id);
+    worker.postMessage({ kind: "abort", id } satisfies ToWorker, []);
+    tasks.get(id)?.ended.abort(new Error("the run was given up"));
   };
 
   worker.on("message", (message: FromWorker) => {
@@ -91,6 +142,8 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
       case "ready":
         isReady = true;
         return;
+      case "call":
+        return void call(message);
       case "outcome":
         return finish(message.id, (task) => task.succeed(message.outcome));
       case "validation":
@@ -106,9 +159,7 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
     const reason = `a script thread ended${crash ? `: ${crash.message}` : ` with code ${code}`}`;
     if (!isReady) {
       // It will not start better the next time: those who wait must hear why.
-      for (const task of tasks.values())
-        if (!task.isSettled) task.fail(new Error(`[lua-scripts] ${reason}`, { cause: crash }));
-      tasks.clear();
+      for (const task of takeAll()) task.fail(new Error(`[lua-scripts] ${reason}`, { cause: crash }));
     }
     const isMemory = crash !== undefined && "code" in crash && crash.code === "ERR_WORKER_OUT_OF_MEMORY";
     end(
@@ -122,6 +173,11 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
 
   return {
     get load() {
+      let load = 0;
+      for (const { calls } of tasks.values()) if (calls === 0) load++;
+      return load;
+    },
+    get held() {
       return tasks.size;
     },
     assign(task) {
@@ -129,10 +185,12 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
         lastId = 0;
         Atomics.store(signals, signal.begun, 0);
         Atomics.store(signals, signal.skipUpTo, 0);
+        Atomics.store(signals, signal.aborted, 0);
       }
       // Ids grow along the queue of a worker; a task that is handed out again gets a new one.
       const id = ++lastId;
-      tasks.set(id, task);
+      tasks.set(id, { task, calls: 0, ended: new AbortController() });
+      task.abandon = () => abandon(id);
       worker.postMessage(task.message(id), []);
     },
     isSlow: () => segmentMs() > slowMs,
@@ -141,11 +199,10 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
       const waiting = [...tasks].filter(([id]) => id > begun);
       const last = waiting.at(-1)?.[0];
       if (last !== undefined) Atomics.store(signals, signal.skipUpTo, last);
-      for (const [id] of waiting) tasks.delete(id);
-      return waiting.map(([, task]) => task).filter((task) => !task.isSettled);
+      return waiting.flatMap(([id]) => take(id) ?? []).filter((task) => !task.isSettled);
     },
     watch(graceMs) {
-      const task = tasks.get(runningId());
+      const task = tasks.get(runningId())?.task;
       if (!task || segmentMs() <= task.limits.milliseconds + graceMs) return;
       end(
         (culprit) => culprit.succeed(failed(culprit, "timeout", "script exceeded execution time limit")),
@@ -161,8 +218,7 @@ export function createSeat(database: DatabaseSource, events: SeatEvents): Seat {
         clearTimeout(timer);
       }
       isGone = true;
-      for (const task of tasks.values())
-        if (!task.isSettled) task.fail(new Error("[lua-scripts] the script pool is closed"));
+      for (const task of takeAll()) task.fail(new Error("[lua-scripts] the script pool is closed"));
       const exited = new Promise<void>((resolve) => void worker.once("exit", () => resolve()));
       worker.postMessage({ kind: "close" } satisfies ToWorker, []);
       const force = setTimeout(() => void worker.terminate(), 1000);

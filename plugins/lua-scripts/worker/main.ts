@@ -1,7 +1,10 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { createDb } from "../api/db.ts";
+import { luaApis } from "../api/lua/index.ts";
+import { modules } from "../api/modules/index.ts";
 import { createUtilities } from "../api/utilities.ts";
 import { createLua54Engine } from "../engine/lua54/index.ts";
+import { createCalls } from "./calls.ts";
 import { openReader } from "./database.ts";
 import { signal, type FromWorker, type ToWorker, type WorkerSetup } from "./protocol.ts";
 
@@ -15,9 +18,12 @@ function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
       random: Math.random,
     }),
     api: createDb(reader),
+    apis: luaApis,
+    modules,
     seed: randomSeed,
   });
   const send = (message: FromWorker): void => port.postMessage(message, []);
+  const calls = createCalls(send);
 
   const perform = async (id: number, work: () => FromWorker | Promise<FromWorker>): Promise<void> => {
     try {
@@ -39,7 +45,7 @@ function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
     };
 
   port.on("message", (message: ToWorker) => {
-    if (message.kind !== "close") {
+    if (message.kind === "run" || message.kind === "validate") {
       if (message.id <= Atomics.load(signals, signal.skipUpTo)) return;
       Atomics.store(signals, signal.begun, message.id);
     }
@@ -47,19 +53,33 @@ function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
       case "run": {
         const { id, run } = message;
         void perform(id, async () => {
-          const outcome = await engine.run({ ...run, onSegment: onSegment(id) });
-          return { kind: "outcome", id, outcome };
+          try {
+            const isAborted = (): boolean =>
+              Atomics.load(signals, signal.aborted) === id || calls.isAborted(id);
+            const local = { onSegment: onSegment(id), call: calls.of(id), isAborted };
+            return { kind: "outcome", id, outcome: await engine.run({ ...run, ...local }) };
+          } finally {
+            calls.forget(id);
+          }
         });
         return;
       }
       case "validate": {
-        const { id, body, limits } = message;
+        const { id, body, limits, source } = message;
         const mark = onSegment(id);
         mark(true);
-        void perform(id, () => ({ kind: "validation", id, validation: engine.validate(body, limits) }));
+        void perform(id, () => ({
+          kind: "validation",
+          id,
+          validation: engine.validate(body, limits, source),
+        }));
         mark(false);
         return;
       }
+      case "reply":
+        return calls.answer(message.id, message.call, message);
+      case "abort":
+        return calls.abort(message.id);
       case "close":
         engine.close();
         void Promise.resolve(reader.close()).finally(() => port.close());

@@ -1,5 +1,5 @@
 import type { DatabaseSource } from "../../../core/db/database.ts";
-import type { EngineRun, ScriptOutcome, Validation } from "../engine/engine.ts";
+import type { EngineRun, LocalPart, ScriptOutcome, SourceKind, Validation } from "../engine/engine.ts";
 
 /** What a worker is started with. */
 export interface WorkerSetup {
@@ -18,17 +18,25 @@ export const signal = {
   begun: 2,
   /** Set by the main thread: runs up to this one that have not begun were given to another worker. */
   skipUpTo: 3,
+  /** Set by the main thread: the last run it gave up, for one that executes and reads no message. */
+  aborted: 4,
 } as const;
 
-export const signalBytes = 16;
+export const signalBytes = 20;
 
 export type ToWorker =
-  | { kind: "run"; id: number; run: Omit<EngineRun, "onSegment"> }
-  | { kind: "validate"; id: number; body: string; limits: EngineRun["limits"] }
+  | { kind: "run"; id: number; run: Omit<EngineRun, LocalPart> }
+  | { kind: "validate"; id: number; body: string; limits: EngineRun["limits"]; source: SourceKind }
+  | ({ kind: "reply"; id: number; call: number } & CallAnswer)
+  | { kind: "abort"; id: number }
   | { kind: "close" };
+
+/** JSON text, or nothing for nil; an error is a text that the script may catch. */
+export type CallAnswer = { ok: true; value: string | undefined } | { ok: false; error: string };
 
 export type FromWorker =
   | { kind: "ready" }
+  | { kind: "call"; id: number; call: number; name: string; args: string }
   | { kind: "outcome"; id: number; outcome: ScriptOutcome }
   | { kind: "validation"; id: number; validation: Validation }
   | { kind: "failed"; id: number; message: string };

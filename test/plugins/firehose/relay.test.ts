@@ -302,3 +302,22 @@ test("a stop while the directory is away is quick, and the restart reads the com
   await using t = await testApp(firehose({ url: relayUrl, ...quick }), { plcUrl, database });
   await stored(t, noteUri("a", account.did), noteUri("b", account.did));
 });
+
+test("a directory that is away at the very first commit loses it neither to a drop nor to a restart", async () => {
+  await using relay = await fakeRelay();
+  const repo = await openRepo(alice, relay.keys);
+  const options = { plcUrl: relay.plcUrl, database: `file:${join(folder, "first.db")}` };
+  relay.away = true;
+  {
+    await using t = await testApp(firehose({ url: relay.url, ...quick }), options);
+    await eventually(() => expect(relay.server.connections).toHaveLength(1));
+    relay.commit(alice, await repo.create("first"));
+    await eventually(async () => expect((await t.ready()).stream.detail).toHaveProperty("waitingFor"));
+    relay.server.cut();
+    await eventually(() => expect(relay.server.connections).toHaveLength(2));
+  }
+  await using _ = await testApp(firehose({ url: relay.url, ...quick }), options);
+  await eventually(() => expect(relay.server.connections).toHaveLength(3));
+  const cursors = relay.server.connections.map(({ url }) => url.searchParams.get("cursor"));
+  expect(cursors).toEqual([null, "0", "0"]);
+});

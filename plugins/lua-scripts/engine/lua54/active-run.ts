@@ -1,4 +1,5 @@
 import type { EngineRun, HostContext, ScriptFailure } from "../engine.ts";
+import { createHostCalls } from "../host-calls.ts";
 import type { Machine } from "./machine.ts";
 
 const maxLogLines = 1000;
@@ -27,14 +28,26 @@ export interface ActiveRun {
   settled: { ok: true; value: unknown } | { ok: false; error: unknown } | undefined;
 }
 
-export function createActiveRun(request: EngineRun, machine: Machine, loadOnly: boolean): ActiveRun {
+export function createActiveRun(
+  request: EngineRun,
+  machine: Machine,
+  loadOnly: boolean,
+  builtIn: Readonly<Record<string, string>> = {},
+): ActiveRun {
   const logs = boundedLines();
   const prints = boundedLines();
+  const sourceOf = (of: Readonly<Record<string, string>>, name: string): string | undefined =>
+    Object.hasOwn(of, name) ? of[name] : undefined;
   return {
     request,
     machine,
     loadOnly,
-    host: { log: logs.add, print: prints.add },
+    host: {
+      log: logs.add,
+      print: prints.add,
+      calls: createHostCalls(request.call),
+      module: (name) => sourceOf(builtIn, name) ?? sourceOf(request.modules ?? {}, name),
+    },
     logs: logs.lines,
     prints: prints.lines,
     phase: "load",

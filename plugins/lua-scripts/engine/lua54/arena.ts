@@ -72,6 +72,11 @@ export class Arena {
     this.#large.clear();
   }
 
+  dispose(): void {
+    this.release();
+    this.#lua.api.free(this.#base);
+  }
+
   restore(to: Snapshot): void {
     const { heap } = this.#lua;
     this.release();

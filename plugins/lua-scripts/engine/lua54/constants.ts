@@ -25,4 +25,7 @@ export const registry = {
   thread: 16n,
   array: 17n,
   randomseed: 18n,
+  /** The function every run begins with, and what the texts of the APIs get. */
+  begin: 19n,
+  kit: 20n,
 } as const;

@@ -1,5 +1,6 @@
 import type { ActiveRun } from "./active-run.ts";
 import { maskCount, registry, type } from "./constants.ts";
+import { EncodeError } from "./encode.ts";
 import { limitText } from "./failure.ts";
 import { hookInterval } from "./machine.ts";
 import { pushText, raise, raising, type Vm } from "./vm.ts";
@@ -44,11 +45,19 @@ export function entryPointer(vm: Vm): number {
       run.result = { kind: "value", json: "null", isTable };
       return 0;
     }
-    return raising(vm, L, "", () => {
+    const write = (): number => {
       const bytes = vm.encoder.encode(L, run.machine.arrayAddress, run.request.limits.resultBytes);
       run.result = { kind: "value", json: bytes.toString("utf8"), isTable };
       return 0;
-    });
+    };
+    if (!run.request.isLenient) return raising(vm, L, "", write);
+    try {
+      return write();
+    } catch (error) {
+      if (!(error instanceof EncodeError)) throw error;
+      run.result = { kind: "value", json: "null", isTable: false };
+      return 0;
+    }
   };
   const start = (L: number): number => {
     const { request } = current();
@@ -70,6 +79,13 @@ export function entryPointer(vm: Vm): number {
       api.lua_rawset(L, place.context);
       return 0;
     });
+    // The Lua side of the APIs learns what run this is; it may put another value in the place of the input.
+    api.lua_rawgeti(L, registry.table, registry.begin);
+    api.lua_pushvalue(L, place.input);
+    api.lua_pushvalue(L, place.context);
+    api.lua_callk(L, 2, 1, 0, 0);
+    api.lua_copy(L, -1, place.input);
+    api.lua_settop(L, place.context);
     api.lua_pushvalue(L, place.chunk);
     api.lua_callk(L, 0, 0, step.loaded, next);
     return callHandle(L);
@@ -88,7 +104,8 @@ export function hookPointer(vm: Vm): number {
         run.instructions += hookInterval;
         const { instructions, milliseconds } = run.request.limits;
         const ms = run.elapsedMs + performance.now() - run.startedAt;
-        if (run.instructions <= instructions && ms <= milliseconds) return;
+        const isAborted = run.request.isAborted?.() ?? false;
+        if (run.instructions <= instructions && ms <= milliseconds && !isAborted) return;
         run.exceeded = "timeout";
       }
       // From now on it fires at every instruction, so that a script which catches this error gets it again at once.

@@ -5,16 +5,23 @@ import { continuationPointer, hostPointer, jsonPointers, setMetatablePointer } f
 import { registry, status } from "./constants.ts";
 import { entryPointer, hookPointer } from "./entry.ts";
 import { bare, describeFailure, timeoutFailure } from "./failure.ts";
-import { createMachineShop, type Machine } from "./machine.ts";
+import { hostApi } from "../host-calls.ts";
+import { createMachineShop, type LuaApiText, type Machine } from "./machine.ts";
 import { createVm, readText, type Vm } from "./vm.ts";
 
 const keptScripts = 64;
+/** States that wait for their next run; more are made where many runs wait for the host at once. */
+const keptMachines = 8;
 const stackOverflow = "stack overflow";
 
 export interface Lua54Options {
   /** What scripts may always call, also while they are validated. */
   utilities: HostApi;
   api: HostApi;
+  /** The part of the APIs that is written in Lua. */
+  apis?: readonly LuaApiText[];
+  /** Modules of our own for `require`. They are loaded with the kit of the prelude. */
+  modules?: Readonly<Record<string, string>>;
   /** Two integers to seed `math.random` with. */
   seed: () => readonly [bigint, bigint];
 }
@@ -23,7 +30,7 @@ export interface Lua54Options {
 export function createLua54Engine(options: Lua54Options): Engine {
   const vm = createVm();
   const continuation = continuationPointer(vm);
-  const host = Object.entries({ ...options.utilities, ...options.api });
+  const host = Object.entries({ ...hostApi, ...options.utilities, ...options.api });
   const entry = entryPointer(vm);
   const shop = createMachineShop(
     vm,
@@ -34,6 +41,7 @@ export function createLua54Engine(options: Lua54Options): Engine {
       host: host.map(([path, call]) => [path, hostPointer(vm, path, call, continuation)]),
     },
     options.utilities,
+    options.apis ?? [],
   );
   const idle: Machine[] = [];
   const stack = vm.lua.api.stackSave();
@@ -97,7 +105,7 @@ export function createLua54Engine(options: Lua54Options): Engine {
     request: EngineRun,
     loadOnly = false,
   ): ScriptOutcome | Promise<ScriptOutcome> => {
-    const run = createActiveRun(request, machine, loadOnly);
+    const run = createActiveRun(request, machine, loadOnly, options.modules);
     const failure = load(vm, machine, request, entry);
     if (failure) {
       const used = { instructions: 0, ms: 0, memoryBytes: machine.arena.peak };
@@ -113,7 +121,8 @@ export function createLua54Engine(options: Lua54Options): Engine {
       const done = (): void => {
         machine.arena.release();
         vm.scratch.shrink();
-        idle.push(machine);
+        if (idle.length < keptMachines) idle.push(machine);
+        else shop.discard(machine);
       };
       let outcome: ScriptOutcome | Promise<ScriptOutcome> | undefined;
       try {
@@ -123,13 +132,13 @@ export function createLua54Engine(options: Lua54Options): Engine {
       }
       return outcome instanceof Promise ? outcome.finally(done) : outcome;
     },
-    validate(body, limits) {
+    validate(body, limits, source) {
       validator ??= shop.build(true);
       const request = { body, limits, chunkName: "script", globals: "{}", input: "env", context: "{}" };
       const outcome = start(validator, { ...request, onlyTables: true }, true);
       validator.arena.release();
       // Only host functions wait, and none that does is there.
-      return toValidation(outcome as ScriptOutcome);
+      return toValidation(outcome as ScriptOutcome, source);
     },
     close() {
       idle.length = 0;

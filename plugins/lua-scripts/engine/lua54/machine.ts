@@ -30,6 +30,8 @@ export interface Functions {
 
 /** One Lua state at a fixed address, with the snapshot that makes it fresh. */
 export interface Machine {
+  /** What Lua's allocations name it by. */
+  number: number;
   arena: Arena;
   L: number;
   /** The coroutine every run executes in. */
@@ -43,45 +45,70 @@ export interface Machine {
 /** Builders of states; the arenas are found by their number when Lua allocates. */
 export interface MachineShop {
   build(forValidation: boolean): Machine;
+  /** Gives its memory back. */
+  discard(machine: Machine): void;
 }
 
-export function createMachineShop(vm: Vm, functions: Functions, utilities: HostApi): MachineShop {
+/** Lua text of APIs that is run once with the kit of the prelude, and the globals it makes. */
+export interface LuaApiText {
+  text: string;
+  globals: readonly string[];
+}
+
+export function createMachineShop(
+  vm: Vm,
+  functions: Functions,
+  utilities: HostApi,
+  apis: readonly LuaApiText[],
+): MachineShop {
   const { lua } = vm;
-  const arenas: Arena[] = [];
+  const arenas = new Map<number, Arena>();
+  let built = 0;
   const allocate = lua.pointer(
     (ud, pointer, oldSize, size) =>
-      arenas[ud as number]?.allocate(pointer as number, oldSize as number, (size as number) >>> 0) ?? 0,
+      arenas.get(ud as number)?.allocate(pointer as number, oldSize as number, (size as number) >>> 0) ?? 0,
     4,
     true,
   );
   const open = libraries.map(([name, fn]) => ({ name: lua.constant(name), open: lua.openPointer(fn) }));
   const kept = new Set(Object.keys(utilities).map(owner));
-  const removed = functions.host.map(([path]) => owner(path)).filter((name) => !kept.has(name));
+  const removed = [
+    ...functions.host.map(([path]) => owner(path)).filter((name) => !kept.has(name)),
+    ...apis.flatMap(({ globals }) => globals),
+  ];
 
   return {
     build(forValidation) {
       const arena = new Arena(lua);
-      const L = lua.api.lua_newstate(allocate, arenas.push(arena) - 1);
+      const number = ++built;
+      arenas.set(number, arena);
+      const L = lua.api.lua_newstate(allocate, number);
       if (L === 0) throw new Error("no memory for another Lua state");
-      const machine = { arena, L, thread: 0, arrayAddress: 0, scripts: new Map<string, Snapshot>() };
-      const built = vm.protect(L, () => {
+      const machine = { number, arena, L, thread: 0, arrayAddress: 0, scripts: new Map<string, Snapshot>() };
+      const isBuilt = vm.protect(L, () => {
         for (const library of open) {
           lua.api.luaL_requiref(L, library.name, library.open, 1);
           lua.api.lua_settop(L, -2);
         }
         keepRandomSeed(vm, L);
         installPrelude(vm, functions, machine);
+        for (const { text } of apis)
+          runChunk(vm, L, text, () => lua.api.lua_rawgeti(L, registry.table, registry.kit) && 1, 0);
         if (forValidation)
           runChunk(vm, L, validationPrelude, () => (pushText(vm, L, removed.join(" ")), 1), 0);
         machine.thread = lua.api.lua_newthread(L);
         lua.api.lua_rawseti(L, registry.table, registry.thread);
       });
-      if (!built) throw new Error("a Lua state could not be built");
+      if (!isBuilt) throw new Error("a Lua state could not be built");
       lua.api.lua_sethook(L, functions.hook, maskCount, hookInterval);
       lua.api.lua_sethook(machine.thread, functions.hook, maskCount, hookInterval);
       const pristine = arena.snapshot();
       if (!pristine) throw new Error("a fresh Lua state does not fit its first chunk of memory");
       return { ...machine, pristine };
+    },
+    discard({ number, arena }) {
+      arenas.delete(number);
+      arena.dispose();
     },
   };
 }
@@ -111,7 +138,9 @@ function installPrelude(vm: Vm, functions: Functions, machine: { L: number; arra
       api.lua_pushcclosure(L, pointer, 0);
     return 5;
   };
-  runChunk(vm, L, prelude, pushArguments, 1);
+  runChunk(vm, L, prelude, pushArguments, 3);
+  api.lua_rawseti(L, registry.table, registry.begin);
+  api.lua_rawseti(L, registry.table, registry.kit);
   machine.arrayAddress = api.lua_topointer(L, -1);
   api.lua_rawseti(L, registry.table, registry.array);
 }

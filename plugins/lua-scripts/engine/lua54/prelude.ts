@@ -4,9 +4,11 @@
  */
 export const prelude: string = `
 local host, wait, encode, decode, setmeta = ...
-local next, type, tostring, select, error, rawget = next, type, tostring, select, error, rawget
-local match, concat, pack = string.match, table.concat, table.pack
+local array = { __metatable = false }
+local next, type, tostring, error, rawget = next, type, tostring, error, rawget
+local match, concat, pack, load, pcall = string.match, table.concat, table.pack, load, pcall
 local rawsetmeta = setmetatable
+local resume, yield, create, running = coroutine.resume, coroutine.yield, coroutine.create, coroutine.running
 
 for _, name in next, { "dofile", "loadfile", "load", "collectgarbage", "require", "io", "debug", "package" } do
   _G[name] = nil
@@ -36,10 +38,16 @@ local compat = {
 }
 for name, f in next, compat do math[name] = math[name] or f end
 
+local kit = {
+  array = array, decode = decode, null = decode("null"), setmetatable = rawsetmeta,
+  tid = host.TID, log = host.log, print = host.print,
+}
 for path, f in next, host do
   local owner, name = match(path, "^(%w+)%.(%w+)$")
   if not owner then
     if not _G[path] then _G[path] = f end
+  elseif owner == "kit" then
+    kit[name] = f
   else
     local home = _G[owner]
     if type(home) ~= "table" then
@@ -60,7 +68,6 @@ end
 function print(...) line(...) end
 function warn(...) line(...) end
 
-local array = { __metatable = false }
 function toarray(t)
   if type(t) ~= "table" then error("bad argument #1 to 'toarray' (table expected, got " .. type(t) .. ")", 2) end
   local copy, i = {}, 1
@@ -74,8 +81,30 @@ end
 json = { encode = encode, decode = decode }
 setmetatable = setmeta
 
+-- What the APIs are made of. Each of them keeps what it needs in locals: a script may replace every global.
+local fail, begin, finish, drop = kit.fail, kit.start, kit.finish, kit.drop
+function kit.encode(value, prefix)
+  local ok, text = pcall(encode, value)
+  if ok then return text end
+  if type(text) == "string" then text = match(text, "json%.encode: (.*)$") or text end
+  fail((prefix or "") .. tostring(text))
+end
+local function arguments(...)
+  local list = pack(...)
+  for i = 1, list.n do if list[i] == nil then list[i] = kit.null end end
+  list.n = nil
+  return kit.encode(rawsetmeta(list, array))
+end
+-- The coroutines of kit.all, whose calls are only begun until all the others have begun theirs.
+local tasks = {}
+local begun = {}
+function kit.call(name, ...)
+  local call = begin(name, arguments(...))
+  if tasks[running()] then yield(begun, call) end
+  return finish(call)
+end
+
 -- A host function that waits inside a coroutine yields "wait" to whoever resumed it: pass that on to the host.
-local resume, yield, create = coroutine.resume, coroutine.yield, coroutine.create
 local function settle(co, ...)
   local ok, first = ...
   if first == wait and ok then
@@ -94,7 +123,58 @@ function coroutine.wrap(f)
   return function(...) return unwrap(settle(co, resume(co, ...))) end
 end
 
-return array
+-- Calls work(1) to work(count) and returns their first results; at most so many wait for the host at once.
+local atOnce = 32
+function kit.all(count, work)
+  local results, waiting, first = {}, {}, 1
+  local function step(i, co, ok, result, call)
+    if not ok then
+      for at = first, #waiting do
+        drop(waiting[at].call)
+        tasks[waiting[at].co] = nil
+      end
+      error(result, 0)
+    end
+    if result == wait then
+      yield(wait)
+      return step(i, co, resume(co))
+    end
+    if result == begun then
+      waiting[#waiting + 1] = { i = i, co = co, call = call }
+      return
+    end
+    tasks[co] = nil
+    results[i] = result
+  end
+  local function continue()
+    local entry = waiting[first]
+    waiting[first] = false
+    first = first + 1
+    step(entry.i, entry.co, resume(entry.co))
+  end
+  for i = 1, count do
+    local co = create(function() return work(i) end)
+    tasks[co] = true
+    step(i, co, resume(co))
+    while #waiting - first + 1 >= atOnce do continue() end
+  end
+  while first <= #waiting do continue() end
+  return results
+end
+
+local starters = {}
+function kit.onbegin(f) starters[#starters + 1] = f end
+local function start(input, ctx)
+  kit.context = ctx
+  for i = 1, #starters do
+    local replaced = starters[i](input, ctx)
+    if replaced ~= nil then input = replaced end
+  end
+  return input
+end
+function kit.source(source, name) return load(source, "=" .. name, "t") end
+
+return array, kit, start
 `;
 
 /** Turns a state into the one in which a script is checked before it is saved (spec 6.2). */
@@ -102,4 +182,12 @@ export const validationPrelude: string = `
 local keep = ...
 for name in string.gmatch(keep, "%S+") do _G[name] = nil end
 env = setmetatable({}, { __index = function() return "" end })
+local stub
+stub = setmetatable({}, {
+  __index = function() return stub end,
+  __call = function() return stub end,
+  __concat = function() return "" end,
+  __tostring = function() return "" end,
+})
+function require() return stub end
 `;

@@ -69,13 +69,20 @@ export function readText(vm: Vm, L: number, index: number): string | undefined {
   return Buffer.from(heap.u8.buffer, address, length).toString("utf8");
 }
 
+/** How deep our own Lua code may lie between a script and a host function. */
+const maxHostLevels = 8;
+
 /**
  * Raises a Lua error with a position; does not return. Level 1 is the Lua code that called the running C function,
- * level 0 the Lua code that runs (inside a hook).
+ * level 0 the Lua code that runs (inside a hook). The position is one of the script: our own Lua code is passed over.
  */
 export function raise(vm: Vm, L: number, message: string, level: 0 | 1 = 1): number {
   const { api } = vm.lua;
-  api.luaL_where(L, level);
+  for (let at: number = level; ; at++) {
+    api.luaL_where(L, at);
+    if (at > maxHostLevels || !(readText(vm, L, -1) ?? "").startsWith("host:")) break;
+    api.lua_settop(L, -2);
+  }
   pushText(vm, L, message);
   api.lua_concat(L, 2);
   return api.lua_error(L);

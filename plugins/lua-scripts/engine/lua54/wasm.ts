@@ -23,6 +23,7 @@ export interface LuaApi {
   lua_gettop(L: State): number;
   lua_settop(L: State, index: number): void;
   lua_pushvalue(L: State, index: number): void;
+  lua_copy(L: State, from: number, to: number): void;
   lua_rotate(L: State, index: number, n: number): void;
   lua_checkstack(L: State, n: number): number;
   lua_xmove(from: State, to: State, n: number): void;

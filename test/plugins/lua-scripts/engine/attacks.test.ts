@@ -50,6 +50,47 @@ describe("each attack ends while other scripts go on", () => {
     ["a table without end", "local t = {} while true do t[#t + 1] = { #t } end", "memory"],
     ["strings that double", "local s = 'a' while true do s = s .. s end", "memory"],
     ["a pattern of exponential time", exponential, "timeout"],
+    [
+      "a loop in a metamethod",
+      "local t = setmetatable({}, { __index = function() while true do end end }) return t.x",
+      "timeout",
+    ],
+    ["a loop in a comparison", "table.sort({ 3, 1, 2 }, function() while true do end end)", "timeout"],
+    [
+      "a loop in a callback of gsub",
+      "return (('a'):rep(9):gsub('a', function() while true do end end))",
+      "timeout",
+    ],
+    [
+      "a loop in tostring of an error",
+      "error(setmetatable({}, { __tostring = function() while true do end end }))",
+      "timeout",
+    ],
+    [
+      "a loop in a coroutine that is closed",
+      "local co = coroutine.create(function() local x <close> = setmetatable({}, { __close = function() while true do end end }) coroutine.yield() end) coroutine.resume(co) coroutine.close(co)",
+      "timeout",
+    ],
+    ["a loop inside async", "require('internal.async').all(function() while true do end end)", "timeout"],
+    ["a recursion without end", "local function f() return 1 + f() end return f()", "runtime"],
+    [
+      "closures without end",
+      "local t = {} while true do local n = #t t[n + 1] = function() return n end end",
+      "memory",
+    ],
+    ["a cyclic result", "local t = {} t.t = t return t", "runtime"],
+    ["a result that is not UTF-8", "return '\\xff'", "runtime"],
+    [
+      "an error that refuses tostring",
+      "error(setmetatable({}, { __tostring = function() error('no') end }))",
+      "runtime",
+    ],
+    [
+      "an error whose tostring is no text",
+      "error(setmetatable({}, { __tostring = function() return {} end }))",
+      "runtime",
+    ],
+    ["a deep result", "local t = {} for i = 1, 1e5 do t = { t } end return t", "runtime"],
   ])("%s", async (_name, code, type) => {
     const attack = pool.query(code, { limits: { ...limits, memoryBytes: 16 * 1024 * 1024 } });
     expect(await others()).toEqual(all);

@@ -1,0 +1,62 @@
+import type { LuaApiText } from "../../engine/lua54/machine.ts";
+
+/** `require` for `lib.*` (scripts/lib), `internal.*` and `happyview.*` (spec 5.2, 5.3). */
+export const requireApi: LuaApiText = {
+  globals: [],
+  text: String.raw`
+local kit = ...
+local fail, source, module = kit.fail, kit.source, kit.module
+local type, error, pcall, match, concat = type, error, pcall, string.match, table.concat
+local loaded, loading = {}, {}
+
+-- What the modules of ours use, taken before a script can replace it.
+kit.db = {}
+for name, f in next, db or {} do kit.db[name] = f end
+kit.http, kit.atproto, kit.Record = http, atproto, Record
+kit.tids = {}
+for name, f in next, TID do kit.tids[name] = f end
+kit.toarray = toarray
+
+-- Calls f; what it raises is raised again without its position, behind the name of the function and a code.
+local function settle(name, code, ok, ...)
+  if ok then return ... end
+  local message = ...
+  if type(message) ~= "string" then error(message, 0) end
+  fail(name .. ": " .. code .. ": " .. (match(message, "^.-:%d+: (.*)$") or message))
+end
+function kit.guard(name, code, f, ...) return settle(name, code, pcall(f, ...)) end
+
+local function missing(name)
+  if match(name, "^internal%.") then
+    return "built-in modules are: internal.async, internal.json, internal.logging, internal.tids, internal.time"
+  end
+  local own = match(name, "^lib%.(.+)$")
+  if own then return "there is no scripts/lib/" .. own .. ".lua" end
+  return "is the '" .. name .. "' library plugin installed?"
+end
+
+function require(name)
+  if type(name) ~= "string" then
+    fail("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")")
+  end
+  if loaded[name] ~= nil then return loaded[name] end
+  for i = 1, #loading do
+    if loading[i] == name then
+      fail("module '" .. name .. "' requires itself: " .. concat(loading, " -> ", i) .. " -> " .. name)
+    end
+  end
+  local text = module(name)
+  if not text then fail("module '" .. name .. "' not found -- " .. missing(name)) end
+  local isOwn = match(name, "^lib%.") ~= nil
+  local chunk, problem = source(text, isOwn and name or "host")
+  if not chunk then fail(problem) end
+  loading[#loading + 1] = name
+  local ok, result = pcall(chunk, isOwn and name or kit)
+  loading[#loading] = nil
+  if not ok then error(result, 0) end
+  if result == nil then result = true end
+  loaded[name] = result
+  return result
+end
+`,
+};

@@ -1,0 +1,56 @@
+import type { PluginApp } from "../../../core/plugin-app.ts";
+import type { JobsApi } from "../../jobs/index.ts";
+import type { HostFunctions } from "../engine/host.ts";
+import type { Pool, RunOptions } from "../engine/pool.ts";
+import type { ScriptRun } from "../engine/script-run.ts";
+import { jobsFunctions } from "../job.ts";
+import { modulesOf } from "../modules.ts";
+import type { Scripts } from "../scripts.ts";
+import { actorOf, type Actor } from "./actor.ts";
+import { atprotoFunctions } from "./atproto.ts";
+import { httpFunctions } from "./http.ts";
+import type { ScriptFetch } from "./outgoing.ts";
+import { recordFunctions } from "./records.ts";
+import { xrpcFunctions } from "./xrpc.ts";
+
+export interface HostParts {
+  app: Pick<PluginApp, "clock" | "db" | "identity" | "lexicons" | "log" | "records" | "xrpc">;
+  scripts: Scripts;
+  fetch: ScriptFetch;
+  jobs?: JobsApi | undefined;
+}
+
+export interface HostedRunOptions extends RunOptions {
+  /** @default the author of a record, the creator of a job, the caller as a bare account */
+  actor?: Actor;
+}
+
+/** A pool whose runs have what the specification promises them: the modules they require and the APIs of the host. */
+export interface HostedPool extends Omit<Pool, "run"> {
+  run(run: ScriptRun, options?: HostedRunOptions): ReturnType<Pool["run"]>;
+}
+
+export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
+  const { app, scripts, fetch, jobs } = parts;
+  const functionsOf = (actor: Actor): HostFunctions => ({
+    ...httpFunctions(fetch),
+    ...recordFunctions(app, actor),
+    ...xrpcFunctions(app, actor),
+    ...atprotoFunctions(app),
+    ...jobsFunctions(jobs, actor.caller.did ?? undefined),
+  });
+  return {
+    ...pool,
+    run(run, { actor = actorOf(run), host, ...options } = {}) {
+      const modules = modulesOf(run.script.body, scripts);
+      return pool.run(
+        {
+          ...run,
+          ...(modules ? { script: { ...run.script, modules } } : {}),
+          hasPdsAuth: actor.session !== undefined,
+        },
+        { ...options, host: { ...functionsOf(actor), ...host }, isNested: actor.nesting > 0 },
+      );
+    },
+  };
+}

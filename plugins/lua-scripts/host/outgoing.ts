@@ -1,0 +1,138 @@
+import { lookup } from "node:dns/promises";
+import { BlockList, isIP } from "node:net";
+import { safeFetchWrap } from "@atproto-labs/fetch-node";
+import { explain } from "../../../core/errors.ts";
+
+/** One request of a script, redirects followed. */
+export type ScriptFetch = (url: string, init: ScriptRequest) => Promise<Response>;
+
+export interface ScriptRequest {
+  method: string;
+  headers: Readonly<Record<string, string>>;
+  body?: string | undefined;
+  signal: AbortSignal;
+}
+
+export interface ScriptFetchOptions {
+  /** Hosts (`meilisearch.internal:7700`, or without a port) whose address may be private; `*` for every host. */
+  allow: readonly string[];
+  /** @default 100 MB */
+  maxResponseBytes?: number;
+  /** @default 30_000 */
+  timeoutMs?: number;
+}
+
+const maxRedirects = 10;
+const secretHeaders = /^(authorization|cookie|proxy-authorization)$/i;
+
+/**
+ * For URLs that scripts ask for, with data of strangers in them. Where the connection is made the address is checked,
+ * again after every redirect: private, loopback and link-local ones are refused unless the config lists the host.
+ */
+export function createScriptFetch(options: ScriptFetchOptions): ScriptFetch {
+  const { allow, maxResponseBytes = 100_000_000, timeoutMs = 30_000 } = options;
+  const wrap = (isOpen: boolean): typeof globalThis.fetch =>
+    safeFetchWrap({
+      ssrfProtection: !isOpen,
+      allowPrivateIps: isOpen,
+      allowHttp: true,
+      allowIpHost: true,
+      allowCustomPort: true,
+      forbiddenDomainNames: [],
+      timeout: timeoutMs,
+      responseMaxSize: maxResponseBytes,
+    });
+  const guarded = wrap(false);
+  const open = wrap(true);
+
+  const hop = async (url: URL, init: RequestInit): Promise<Response> => {
+    const isOpen = isAllowed(url, allow);
+    try {
+      if (!isOpen && "Bun" in globalThis) await requirePublic(url);
+      return await (isOpen ? open : guarded)(url.href, init);
+    } catch (cause) {
+      const reason = explain(cause);
+      if (!/unicast|not a public domain/.test(reason)) throw cause;
+      throw new Error(
+        `${url.host} is a private address; list it in the option http.allow or in SCRIPT_HTTP_ALLOW`,
+        { cause },
+      );
+    }
+  };
+
+  return async (address, { method, headers, body, signal }) => {
+    let url = new URL(address);
+    let init: RequestInit = {
+      method,
+      headers,
+      signal,
+      redirect: "manual",
+      ...(body === undefined ? {} : { body }),
+    };
+    for (let redirects = 0; ; redirects++) {
+      const response = await hop(url, init);
+      const location = response.headers.get("location");
+      if (![301, 302, 303, 307, 308].includes(response.status) || location === null) return response;
+      await response.body?.cancel();
+      if (redirects >= maxRedirects) throw new Error(`more than ${maxRedirects} redirects`);
+      const next = new URL(location, url);
+      init = redirected(init, response.status, url, next);
+      url = next;
+    }
+  };
+}
+
+/** What the next request still carries: no body where the method becomes GET, no credentials to another origin. */
+function redirected(init: RequestInit, status: number, from: URL, to: URL): RequestInit {
+  const { body, ...rest } = init;
+  const becomesGet = status === 303 ? init.method !== "HEAD" : status < 303 && init.method === "POST";
+  const kept = Object.entries(init.headers ?? {}).filter(
+    ([name]) =>
+      (from.origin === to.origin || !secretHeaders.test(name)) && !(becomesGet && /^content-/i.test(name)),
+  );
+  return {
+    ...rest,
+    headers: Object.fromEntries(kept) as Record<string, string>, // they were a plain object of texts
+    ...(becomesGet ? { method: "GET" } : body === undefined ? {} : { body }),
+  };
+}
+
+function isAllowed({ hostname, port, protocol }: URL, allow: readonly string[]): boolean {
+  const withPort = `${hostname}:${port || (protocol === "https:" ? "443" : "80")}`;
+  return allow.some((entry) => {
+    const host = entry.toLowerCase();
+    return host === "*" || host === hostname || host === withPort;
+  });
+}
+
+/** Bun's fetch takes no lookup of ours: there the name is resolved and checked before the request. */
+async function requirePublic({ hostname }: URL): Promise<void> {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  const addresses = isIP(host) ? [{ address: host }] : await lookup(host, { all: true });
+  if (addresses.some(({ address }) => privateAddresses.check(address, isIP(address) === 6 ? "ipv6" : "ipv4")))
+    throw new Error("Hostname resolved to non-unicast address");
+}
+
+const privateAddresses = new BlockList();
+for (const [network, bits] of [
+  ["0.0.0.0", 8],
+  ["10.0.0.0", 8],
+  ["100.64.0.0", 10],
+  ["127.0.0.0", 8],
+  ["169.254.0.0", 16],
+  ["172.16.0.0", 12],
+  ["192.0.0.0", 24],
+  ["192.168.0.0", 16],
+  ["198.18.0.0", 15],
+  ["224.0.0.0", 3],
+] as const)
+  privateAddresses.addSubnet(network, bits, "ipv4");
+for (const [network, bits] of [
+  ["::", 127],
+  ["::ffff:0:0", 96],
+  ["64:ff9b::", 96],
+  ["fc00::", 7],
+  ["fe80::", 10],
+  ["ff00::", 8],
+] as const)
+  privateAddresses.addSubnet(network, bits, "ipv6");

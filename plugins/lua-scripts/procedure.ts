@@ -1,0 +1,51 @@
+import { HttpError } from "../../core/index.ts";
+import { isObject } from "../../core/lexicons/document.ts";
+import type { XrpcResolver } from "../../core/xrpc/dispatch.ts";
+import type { Actor } from "./host/actor.ts";
+import type { PdsWriter } from "./host/pds.ts";
+import type { XrpcScriptParts } from "./query.ts";
+import type { ScriptRow } from "./scripts.ts";
+import { createXrpcRun, toRequest, type ScriptedCall } from "./xrpc-run.ts";
+
+export interface ProcedureScriptParts extends XrpcScriptParts {
+  /** Without one `Record` is in no-auth mode. */
+  pds?: PdsWriter | undefined;
+}
+
+/** Answers a procedure by its script, which may write to the caller's PDS where there is a session (lua §3.6). */
+export function procedureScripts({ scripts, variables, pds, ...parts }: ProcedureScriptParts): XrpcResolver {
+  const run = createXrpcRun(parts);
+  return (call) => {
+    const script = call.type === "procedure" ? scripts.get(`xrpc.procedure:${call.nsid}`) : undefined;
+    return script ? answer(script, call) : undefined;
+  };
+
+  async function answer(script: ScriptRow, call: ScriptedCall): ReturnType<typeof run> {
+    const { input, delegateDid } = withoutDelegate(call.input);
+    return run(
+      script,
+      call,
+      {
+        kind: "procedure",
+        script: { trigger: script.id, body: script.body },
+        env: variables.env(),
+        procedure: { ...toRequest(call), input: JSON.stringify(input), delegateDid },
+      },
+      await actorOf(call, delegateDid),
+    );
+  }
+
+  async function actorOf({ caller, nesting }: ScriptedCall, delegateDid: string | undefined): Promise<Actor> {
+    // Who may write for whom is known to the plugin that keeps the sessions; without it, nobody may.
+    if (!pds && delegateDid !== undefined)
+      throw new HttpError(401, "delegation requires DPoP authentication");
+    const session = await pds?.session({ caller, delegateDid });
+    return { caller, nesting, delegateDid, session };
+  }
+}
+
+function withoutDelegate(input: unknown): { input: unknown; delegateDid: string | undefined } {
+  if (!isObject(input) || !("delegateDid" in input)) return { input: input ?? null, delegateDid: undefined };
+  const { delegateDid, ...rest } = input;
+  return { input: rest, delegateDid: typeof delegateDid === "string" ? delegateDid : undefined };
+}

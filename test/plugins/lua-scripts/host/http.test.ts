@@ -1,0 +1,163 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openBench, startBench, value, type Bench } from "./_bench.ts";
+
+let server: Server;
+let host: string;
+let hits = 0;
+let bench: Bench;
+
+beforeAll(async () => {
+  server = createServer((request, response) => {
+    hits++;
+    const url = new URL(request.url ?? "/", "http://x");
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => {
+      const { pathname } = url;
+      if (pathname === "/loop") return response.writeHead(302, { location: "/loop" }).end();
+      if (pathname === "/to")
+        return response.writeHead(307, { location: url.searchParams.get("url") ?? "" }).end();
+      if (pathname === "/see-other") return response.writeHead(303, { location: "/echo" }).end();
+      if (pathname === "/large") return response.end(Buffer.alloc(3000, "x"));
+      if (pathname === "/broken") {
+        response.writeHead(200, { "content-length": "100" });
+        return response.write("half", () => setImmediate(() => response.socket?.destroy()));
+      }
+      if (pathname === "/stall") return undefined;
+      response.writeHead(pathname === "/missing" ? 404 : 200, { "X-One": "1", "x-two": ["a", "b"] });
+      return response.end(
+        JSON.stringify({
+          method: request.method,
+          body,
+          key: request.headers["x-key"],
+          auth: request.headers["authorization"],
+        }),
+      );
+    });
+  });
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  host = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  bench = await openBench({ http: { allow: [host] } });
+});
+afterAll(async () => {
+  await bench.stop();
+  server.closeAllConnections();
+  server.close();
+});
+
+const url = (path: string): string => `http://${host}${path}`;
+
+describe("requests", () => {
+  test.each([
+    ["get", "GET", ""],
+    ["post", "POST", "text"],
+    ["put", "PUT", "text"],
+    ["patch", "PATCH", "text"],
+    ["delete", "DELETE", "text"],
+  ])("%s", async (method, sent, body) => {
+    const code = `local r = http.${method}('${url("/echo")}', { headers = { ['x-key'] = 'k', n = 5, bad = {} }, body = 'text' }) return { r.status, json.decode(r.body), r.headers['x-one'] }`;
+    expect(await value(bench.query(code))).toEqual([200, { method: sent, body, key: "k" }, "1"]);
+  });
+
+  test.each([
+    ["head has no body", "local r = http.head(U .. '/echo') return { r.status, r.body }", [200, ""]],
+    ["no options", "return json.decode(http.get(U .. '/echo').body).method", "GET"],
+    [
+      "a body that is no string is left out",
+      "return json.decode(http.post(U .. '/echo', { body = 5 }).body).body",
+      "",
+    ],
+    ["4xx is a result", "return http.get(U .. '/missing').status", 404],
+    [
+      "303 becomes GET",
+      "return json.decode(http.post(U .. '/see-other', { body = 'x' }).body).method",
+      "GET",
+    ],
+    [
+      "307 stays what it was",
+      "return json.decode(http.post(U .. '/to?url=/echo', { body = 'x' }).body)",
+      { method: "POST", body: "x" },
+    ],
+    ["in a coroutine", "return coroutine.wrap(function() return http.get(U .. '/echo').status end)()", 200],
+    ["in pcall", "local ok, r = pcall(http.get, U .. '/echo') return { ok, r.status }", [true, 200]],
+  ])("%s", async (_name, code, expected) => {
+    expect(await value(bench.query(`local U = '${url("")}' ${code}`))).toEqual(expected);
+  });
+
+  test.each([
+    ["more than ten redirects", "http.get(U .. '/loop')", /^HTTP request failed: more than 10 redirects$/],
+    ["no URL", "http.get('nonsense')", /^HTTP request failed: Invalid URL/],
+    ["another protocol", "http.get('file:///etc/passwd')", /^HTTP request failed: /],
+    [
+      "nobody there",
+      "http.get('http://127.0.0.1:1/')",
+      /^HTTP request failed: 127.0.0.1:1 is a private address; list it/,
+    ],
+    ["a body that ends too early", "http.get(U .. '/broken')", /^HTTP read body failed: /],
+    [
+      "a redirect to a private address",
+      "http.get(U .. '/to?url=http://localhost:4321/')",
+      /^HTTP request failed: localhost:4321 is a private address/,
+    ],
+    [
+      "a name that resolves to a private address",
+      "http.get('http://localhost:4321/')",
+      /is a private address/,
+    ],
+    ["a private IPv6 address", "http.get('http://[::1]:4321/')", /is a private address/],
+    ["a link-local address", "http.get('http://169.254.169.254/latest/meta-data')", /is a private address/],
+    ["a body that is not UTF-8", "http.post(U .. '/echo', { body = '\\xff' })", /invalid type: byte array/],
+  ])("%s raises", async (_name, call, message) => {
+    const code = `local U = '${url("")}' return (select(2, pcall(function() return ${call} end)):gsub('^.-:%d+: ', ''))`;
+    expect(await value(bench.query(code))).toMatch(message);
+  });
+
+  test("credentials do not follow a redirect to another origin", async () => {
+    const other = await startBench({ http: { allow: ["*"] } });
+    const port = host.split(":")[1];
+    const code = `local r = http.get('${url("/to")}?url=http://localhost:${port}/echo', { headers = { Authorization = 'secret', ['x-key'] = 'k' } }) return json.decode(r.body)`;
+    expect(await value(other.query(code))).toEqual({ method: "GET", body: "", key: "k" });
+  });
+
+  test("SCRIPT_HTTP_ALLOW wins over the option", async () => {
+    const code = `return pcall(http.get, '${url("/echo")}')`;
+    const open = await startBench({}, { env: { SCRIPT_HTTP_ALLOW: `example.org, ${host}` } });
+    expect(await value(open.query(code))).toBe(true);
+    const shut = await startBench({ http: { allow: ["*"] } }, { env: { SCRIPT_HTTP_ALLOW: "example.org" } });
+    expect(await value(shut.query(code))).toBe(false);
+  });
+});
+
+describe("budgets", () => {
+  test("a hundred requests a run", async () => {
+    const before = hits;
+    const code = `local n = 0 while pcall(http.get, '${url("/echo")}') do n = n + 1 end return n`;
+    expect(await value(bench.query(code))).toBe(100);
+    expect(hits - before).toBe(100);
+  });
+
+  test("ten thousand at once are a hundred, and the server goes on", async () => {
+    const code = `local async, fs = require('internal.async'), {}
+      for i = 1, 10000 do fs[i] = function() return (pcall(http.get, '${url("/echo")}')) end end
+      local results = table.pack(async.all(table.unpack(fs)))
+      local n = 0 for i = 1, results.n do if results[i] then n = n + 1 end end
+      return { results.n, n }`;
+    expect(await value(bench.query(code))).toEqual([10000, 100]);
+  });
+
+  test("runs that wait for a server that does not answer hold up nobody", async () => {
+    await bench.script(
+      "xrpc.query:org.example.run.query",
+      `function handle() if params.stall then return http.get('${url("/stall")}') end return 1 end`,
+    );
+    const stalled = Array.from({ length: 40 }, () => bench.request("/xrpc/org.example.run.query?stall=1"));
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, async () => (await bench.request("/xrpc/org.example.run.query")).json()),
+    );
+    expect(answers).toEqual(Array(20).fill(1));
+    server.closeAllConnections();
+    for (const response of await Promise.all(stalled)) expect(response.status).toBe(500);
+  });
+});
