@@ -84,7 +84,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     const events = createEvents(hooks, clock, log);
     const settings = await createSettings(db, config.env, config.settings, clock);
     const lexicons = await createLexiconRegistry(db, hooks, clock, log);
-    const storage = createStorage({ driver: lruCacheDriver({ max: 20_000 }) });
+    const storage = createStorage({ driver: lruCacheDriver({ max: 5000 }) });
     const fetch = createOutgoingFetch({ allowPrivate: isLocal(config) });
     const identity = createIdentityResolver({
       plcUrl: config.network.plcUrl,
@@ -168,6 +168,10 @@ export async function createApp(options: AppOptions): Promise<App> {
     frozen = true;
 
     await resources.deploy(options.files ?? {});
+    if (config.mode === "production" && config.server.publicUrl === undefined)
+      log.warn("PUBLIC_URL is not set: only loopback names are answered outside /admin", {
+        hint: "set PUBLIC_URL to the origin under which clients reach this instance",
+      });
     health.check("records", () => pipeline.health());
     // Intake ends first, and what was taken in is written while every plugin still listens; what a closing plugin
     // can no longer handle is read again after the restart.
