@@ -4,7 +4,7 @@ export type { Config, Mode } from "./config/resolve.ts";
 export type { LexiconOptions } from "./lexicons/resource.ts";
 
 // Plugins
-export { definePlugin, type Plugin, type PluginFactory } from "./plugin.ts";
+export { definePlugin, type Plugin, type PluginCommand, type PluginFactory } from "./plugin.ts";
 export type { PluginApp } from "./plugin-app.ts";
 export { defineSchema } from "./db/schema.ts";
 export type { Migration } from "./db/migrate.ts";

@@ -12,13 +12,15 @@ export interface PluginCommand<Api = unknown> {
     string,
     { type: "string" | "boolean" | "positional"; description: string; required?: boolean }
   >;
+  /** Runs on an empty instance in memory, with the project's files deployed and these plugins added. */
+  instance?: { plugins?: () => Plugin[] };
   /** Returns the result as data (`--json`) and as text for people. */
   run(context: {
     api: Api;
     args: Readonly<Record<string, unknown>>;
     db: Database;
     log: Logger;
-  }): Promise<{ value: unknown; text?: string }>;
+  }): Promise<{ value: unknown; text?: string; failed?: boolean }>;
 }
 
 /** A plugin with its options bound, as it stands in the config. `Api` is what other plugins get of it. */

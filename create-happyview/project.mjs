@@ -51,7 +51,7 @@ function manifest(name, happyview) {
     scripts: {
       dev: "happyview dev",
       check: "happyview check",
-      test: "vitest run",
+      test: "happyview test && vitest run",
       build: "happyview build",
       start: "happyview start",
     },

@@ -1,9 +1,11 @@
 import { defineCommand, type CommandDef } from "citty";
-import { createApp } from "../app.ts";
+import { createApp, type AppOptions } from "../app.ts";
+import type { Config } from "../config/resolve.ts";
 import { loadConfig } from "../config/load.ts";
 import { createLogger } from "../log.ts";
 import type { PluginCommand } from "../plugin.ts";
 import { commonArgs, createOutput, fail } from "./output.ts";
+import { readProject } from "./project.ts";
 
 /** A plugin's command as one of ours: it runs on the project's database, with streams and timers off. */
 export function pluginCommand(name: string, command: PluginCommand, plugin: string): CommandDef {
@@ -14,16 +16,38 @@ export function pluginCommand(name: string, command: PluginCommand, plugin: stri
       const json = args["json"] === true;
       try {
         const { config } = await loadConfig({ root: String(args["root"]), mode: "production" });
-        await using app = await createApp({
-          config,
-          background: false,
-          log: createLogger(json ? { json } : {}),
+        const options = command.instance ? await inMemory(config, command.instance) : { config };
+        const log = createLogger({
+          ...(json ? { json } : {}),
+          ...(command.instance ? { level: "error" } : {}),
         });
-        const { value, text } = await command.run({ api: app.api(plugin), args, db: app.db, log: app.log });
+        await using app = await createApp({ ...options, background: false, log });
+        const { value, text, failed } = await command.run({
+          api: app.api(plugin),
+          args,
+          db: app.db,
+          log: app.log,
+        });
         createOutput({ json }).result(value, text ?? JSON.stringify(value, null, 2));
+        if (failed) process.exitCode = 1;
       } catch (error) {
         fail(error, { json });
       }
     },
   }) as CommandDef;
+}
+
+/** The project's lexicons and scripts on an empty database, with the plugins that the command adds. */
+async function inMemory(
+  config: Config,
+  { plugins }: NonNullable<PluginCommand["instance"]>,
+): Promise<AppOptions> {
+  return {
+    config: {
+      ...config,
+      database: { ...config.database, url: ":memory:" },
+      plugins: [...config.plugins, ...(plugins?.() ?? [])],
+    },
+    files: await readProject(config.root),
+  };
 }

@@ -17,6 +17,7 @@ import { recordLetters } from "./record-letters.ts";
 import { recordScripts } from "./record.ts";
 import { scriptResource } from "./resource.ts";
 import { createScripts } from "./scripts.ts";
+import { testCommand } from "./testing/command.ts";
 import { createVariables } from "./variables.ts";
 
 export interface LuaScriptsOptions {
@@ -82,6 +83,7 @@ export const luaScripts = definePlugin({
     app.xrpc.resolve(procedureScripts({ ...parts, pds: options.pds }));
     app.resource(scriptResource(scripts, pool));
     scriptsAdmin(app, scripts, pool);
-    return { scripts, applyLabel: labelScripts({ ...parts, attempts }) };
+    return { scripts, pool, applyLabel: labelScripts({ ...parts, attempts }) };
   },
+  commands: { test: testCommand },
 });

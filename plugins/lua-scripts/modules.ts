@@ -3,17 +3,22 @@ import type { Scripts } from "./scripts.ts";
 /** Rows of `scripts/lib/<name>.lua`: `lib:<name>`. */
 export const modulePrefix = "lib:";
 
-const literal = /\brequire\s*\(?\s*(["'])lib\.([^"'\n]+)\1/g;
-/** A name that is put together at run time. */
-const computed = /\brequire\s*\(?\s*(?!\s|["'](?:internal|happyview|lib)\.[^"'\n]+["'])/;
+/** Behind `require`: a name that is written out, and is all of the argument. */
+const literal = /^\s*\(?\s*(["'])(internal|happyview|lib)\.([^"'\n]+)\1(?!\s*\.\.)/;
+const literalReach = 300;
 
 /**
  * The sources that a script can require, under the names it requires them by: those it and they name, or all of them
  * when one is asked for by a name that only the run knows. Undefined for none.
  */
-export function modulesOf(body: string, scripts: Scripts): Record<string, string> | undefined {
+export function modulesOf(
+  body: string,
+  scripts: Pick<Scripts, "get" | "list">,
+): Record<string, string> | undefined {
   if (!body.includes("require")) return undefined;
   const found = new Map<string, string>();
+  const names = (): string[] =>
+    scripts.list().flatMap(({ id }) => (id.startsWith(modulePrefix) ? [id.slice(modulePrefix.length)] : []));
   const add = (name: string): void => {
     const source = scripts.get(modulePrefix + name)?.body;
     if (source === undefined || found.has(`lib.${name}`)) return;
@@ -21,10 +26,13 @@ export function modulesOf(body: string, scripts: Scripts): Record<string, string
     follow(source);
   };
   const follow = (source: string): void => {
-    if (computed.test(source))
-      for (const { id } of scripts.list())
-        if (id.startsWith(modulePrefix)) add(id.slice(modulePrefix.length));
-    for (const match of source.matchAll(literal)) add(match[2] ?? "");
+    for (const { index } of source.matchAll(/\brequire\b/g)) {
+      const start = index + "require".length;
+      const named = literal.exec(source.slice(start, start + literalReach));
+      if (named?.[2] === "lib") add(named[3] ?? "");
+      // Any of them may be meant.
+      else if (!named) for (const name of names()) add(name);
+    }
   };
   follow(body);
   return found.size > 0 ? Object.fromEntries(found) : undefined;

@@ -58,6 +58,7 @@ test("the types that `happyview` exports", async () => {
       "Origin",
       "Plugin",
       "PluginApp",
+      "PluginCommand",
       "PluginFactory",
       "RecordBeforeEvent",
       "RecordInterceptor",

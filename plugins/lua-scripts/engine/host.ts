@@ -19,18 +19,19 @@ export type HostFunctions = Readonly<Record<string, HostFunctionOnMain>>;
 
 export type HostFunctionOnMain = (args: readonly JsonValue[], context: HostCallContext) => unknown;
 
-/** Performs one call; never rejects. */
+/** Performs one call; never rejects. An answer longer than `maxLength` could not be held by the script anyway. */
 export async function answerCall(
   host: HostFunctions | undefined,
   { name, args }: { name: string; args: string },
-  signal: AbortSignal,
-  log: Logger,
+  { signal, maxLength, log }: { signal: AbortSignal; maxLength: number; log: Logger },
 ): Promise<CallAnswer> {
   try {
     const fn = host && Object.hasOwn(host, name) ? host[name] : undefined;
     if (!fn) throw new ScriptError(`${name} is not available here`);
     const result = await fn(JSON.parse(args) as JsonValue[], { signal }); // the Lua side writes an array
-    return { ok: true, value: toJson(result) };
+    const value = toJson(result);
+    if (value !== undefined && value.length > maxLength) throw new ScriptError("not enough memory");
+    return { ok: true, value };
   } catch (error) {
     if (isScriptError(error)) return { ok: false, error: error.message };
     log.error("a function of the host failed for a script", { function: name, error: explain(error) });

@@ -45,7 +45,7 @@ export interface Seat {
   isSlow(): boolean;
   /** Takes back the tasks the worker has not begun. */
   takeBack(): Task[];
-  /** Ends the worker when its script is `graceMs` over its time. */
+  /** Ends the worker when its script is `graceMs` over its time, or was given up that long ago. */
   watch(graceMs: number): void;
   close(): Promise<void>;
 }
@@ -59,6 +59,7 @@ interface Held {
   /** Calls without an answer yet. */
   calls: number;
   ended: AbortController;
+  abandonedAt?: number;
 }
 
 export function createSeat(database: DatabaseSource, log: Logger, events: SeatEvents): Seat {
@@ -124,17 +125,23 @@ export function createSeat(database: DatabaseSource, log: Logger, events: SeatEv
     held.calls++;
     task.hasCalled = true;
     events.done(); // the thread is free for another
-    const answer = await answerCall(task.host, asked, ended.signal, log);
+    const answer = await answerCall(task.host, asked, {
+      signal: ended.signal,
+      maxLength: task.limits.memoryBytes,
+      log,
+    });
     held.calls--;
     if (!isGone && tasks.get(id) === held)
       worker.postMessage({ kind: "reply", id, call, ...answer } satisfies ToWorker, []);
   };
 
+  /** For a run that waits; one that executes reads no message and is told by `watch`. */
   const abandon = (id: number): void => {
-    // A run that executes reads no message, one that waits executes nothing: one of the two reaches it.
-    if (runningId() === id) Atomics.store(signals, signal.aborted, id);
+    const held = tasks.get(id);
+    if (!held) return;
+    held.abandonedAt = performance.now();
+    held.ended.abort(new Error("the run was given up"));
     worker.postMessage({ kind: "abort", id } satisfies ToWorker, []);
-    tasks.get(id)?.ended.abort(new Error("the run was given up"));
   };
 
   worker.on("message", (message: FromWorker) => {
@@ -202,7 +209,14 @@ export function createSeat(database: DatabaseSource, log: Logger, events: SeatEv
       return waiting.flatMap(([id]) => take(id) ?? []).filter((task) => !task.isSettled);
     },
     watch(graceMs) {
-      const task = tasks.get(runningId())?.task;
+      const id = runningId();
+      const { task, abandonedAt } = tasks.get(id) ?? {};
+      if (abandonedAt !== undefined) {
+        Atomics.store(signals, signal.aborted, id);
+        if (segmentMs() > graceMs && performance.now() - abandonedAt > graceMs)
+          end(undefined, "its script was given up and did not stop");
+        return;
+      }
       if (!task || segmentMs() <= task.limits.milliseconds + graceMs) return;
       end(
         (culprit) => culprit.succeed(failed(culprit, "timeout", "script exceeded execution time limit")),

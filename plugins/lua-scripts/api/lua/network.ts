@@ -8,6 +8,7 @@ local kit = ...
 local call, fail, encode, array, setmetatable = kit.call, kit.fail, kit.encode, kit.array, kit.setmetatable
 local next, type, tostring, pcall, rawget = next, type, tostring, pcall, rawget
 
+-- A required string: Lua's own rule, numbers are taken too.
 local function text(name, position, value)
   if type(value) == "number" then return tostring(value) end
   if type(value) ~= "string" then
@@ -15,6 +16,7 @@ local function text(name, position, value)
   end
   return value
 end
+kit.text = text
 
 -- Lists that the original does not mark as arrays: an empty one is written as {}.
 local function plain(list)

@@ -7,7 +7,7 @@ export const recordApi: LuaApiText = {
 local kit = ...
 local call, fail, encode, array, setmetatable = kit.call, kit.fail, kit.encode, kit.array, kit.setmetatable
 local next, type, tostring, rawget, rawset = next, type, tostring, rawget, rawset
-local sub, match, tid, getmetatable = string.sub, string.match, kit.tid, getmetatable
+local sub, match, tid, getmetatable, text = string.sub, string.match, kit.tid, getmetatable, kit.text
 
 local internal = {
   _collection = true, _uri = true, _cid = true, _schema = true, _key_type = true, _rkey = true, _repo_override = true,
@@ -25,14 +25,6 @@ function meta.__tostring(record)
   local uri = rawget(record, "_uri")
   local collection = tostring(rawget(record, "_collection"))
   return "Record(" .. collection .. ") [" .. (uri and "uri=" .. tostring(uri) or "unsaved") .. "]"
-end
-
-local function text(name, position, value)
-  if type(value) == "number" then return tostring(value) end
-  if type(value) ~= "string" then
-    fail("bad argument #" .. position .. " to '" .. name .. "' (string expected, got " .. type(value) .. ")")
-  end
-  return value
 end
 
 local known = {}

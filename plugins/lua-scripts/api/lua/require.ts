@@ -26,6 +26,17 @@ local function settle(name, code, ok, ...)
 end
 function kit.guard(name, code, f, ...) return settle(name, code, pcall(f, ...)) end
 
+-- The globals as they are now, for our own modules: a script may have replaced them by the time it requires one.
+local pristine = {}
+for name, value in next, _G do
+  if type(value) == "table" and name ~= "_G" then
+    local copy = {}
+    for key, item in next, value do copy[key] = item end
+    value = copy
+  end
+  pristine[name] = value
+end
+
 local function missing(name)
   if match(name, "^internal%.") then
     return "built-in modules are: internal.async, internal.json, internal.logging, internal.tids, internal.time"
@@ -48,7 +59,7 @@ function require(name)
   local text = module(name)
   if not text then fail("module '" .. name .. "' not found -- " .. missing(name)) end
   local isOwn = match(name, "^lib%.") ~= nil
-  local chunk, problem = source(text, isOwn and name or "host")
+  local chunk, problem = source(text, isOwn and name or "host", not isOwn and pristine or nil)
   if not chunk then fail(problem) end
   loading[#loading + 1] = name
   local ok, result = pcall(chunk, isOwn and name or kit)
@@ -58,5 +69,6 @@ function require(name)
   loaded[name] = result
   return result
 end
+pristine.require = require
 `,
 };

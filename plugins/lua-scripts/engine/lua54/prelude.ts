@@ -5,7 +5,7 @@
 export const prelude: string = `
 local host, wait, encode, decode, setmeta = ...
 local array = { __metatable = false }
-local next, type, tostring, error, rawget = next, type, tostring, error, rawget
+local _G, next, type, tostring, error, rawget = _G, next, type, tostring, error, rawget
 local match, concat, pack, load, pcall = string.match, table.concat, table.pack, load, pcall
 local rawsetmeta = setmetatable
 local resume, yield, create, running = coroutine.resume, coroutine.yield, coroutine.create, coroutine.running
@@ -172,7 +172,7 @@ local function start(input, ctx)
   end
   return input
 end
-function kit.source(source, name) return load(source, "=" .. name, "t") end
+function kit.source(source, name, env) return load(source, "=" .. name, "t", env or _G) end
 
 return array, kit, start
 `;

@@ -72,7 +72,7 @@ describe("each attack ends while other scripts go on", () => {
       "timeout",
     ],
     ["a loop inside async", "require('internal.async').all(function() while true do end end)", "timeout"],
-    ["a recursion without end", "local function f() return 1 + f() end return f()", "runtime"],
+    ["a recursion without end", "local function f() return 1 + f() end return f()", "memory"],
     [
       "closures without end",
       "local t = {} while true do local n = #t t[n + 1] = function() return n end end",

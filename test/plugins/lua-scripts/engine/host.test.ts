@@ -67,6 +67,11 @@ describe("an answer of the main thread", () => {
     );
   });
 
+  test("what would not fit the script's memory is not sent", async () => {
+    const large = (): string => "x".repeat(70 * 1024 * 1024);
+    expect(await run("return select(2, pcall(http.get, 'x'))", large)).toBe("not enough memory");
+  });
+
   test("what is not offered says so; names of JavaScript are no functions", async () => {
     const code =
       "return { (select(2, pcall(atproto.get_labels, 'x'))), (select(2, pcall(xrpc.query, 'x'))) }";
