@@ -81,7 +81,10 @@ end
 
 linked_repos = {}
 function linked_repos.list() return {} end
-function linked_repos.get(did) text("get", 1, did) end
+function linked_repos.get(did)
+  text("get", 1, did)
+  return nil
+end
 
 jobs = {}
 function jobs.create(kind, input, options)

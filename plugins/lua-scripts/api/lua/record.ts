@@ -185,7 +185,7 @@ local statics = { new = new }
 
 function statics.load(uri)
   local row = call("record.load", { text("load", 1, uri) })[1]
-  if type(row) == "table" then return loaded(row) end
+  return type(row) == "table" and loaded(row) or nil
 end
 
 function statics.load_all(uris)

@@ -3,7 +3,7 @@ export const databaseModules: Readonly<Record<string, string>> = {
   "happyview.envelopes": String.raw`
 local kit = ...
 local columns = "SELECT uri, did, collection, rkey, cid, indexed_at, record FROM happyview_records WHERE uri IN ("
-local function given(text) if text ~= nil and text ~= "" then return text end end
+local function given(text) if text == "" then return nil end return text end
 -- The rows of these URIs, in their order.
 return function(uris)
   if #uris == 0 then return kit.toarray({}) end

@@ -30,7 +30,7 @@ return {
   end,
   from_iso8601 = function(text)
     local ok, tid = pcall(kit.tids.fromISO8601, text)
-    if ok then return kit.tids.toUnixMicroseconds(tid) // 1000 end
+    return ok and kit.tids.toUnixMicroseconds(tid) // 1000 or nil
   end,
 }
 `,

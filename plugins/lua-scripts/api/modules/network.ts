@@ -13,7 +13,8 @@ local kit = ...
 local function call(fn, ...)
   local answer = kit.guard("happyview-xrpc." .. fn, "XRPC_ERROR", kit.call, "xrpc.call", fn, ...)
   local value = kit.guard("happyview-xrpc." .. fn, "XRPC_ERROR", kit.decode, answer.body)
-  if value ~= kit.null then return value end
+  if value == kit.null then return nil end
+  return value
 end
 local function parameters(params)
   return type(params) == "table" and next(params) ~= nil and kit.encode(params) or "{}"
@@ -75,7 +76,7 @@ function lib.delete_local(uri) return kit.guard(name("delete_local"), "BAD_INPUT
 function lib.validate(collection, fields) body("validate", collection, fields) return true end
 function lib.lexicon(collection)
   local about = kit.call("record.lexicon", collection)
-  if about then return about.document end
+  return about and about.document or nil
 end
 return lib
 `,

@@ -41,6 +41,7 @@ export class Decoder {
   members(L: number, address: number, length: number): void {
     this.#begin(L, address, length);
     this.#api.lua_rotate(L, -2, 1);
+    this.#arrayMeta -= 1; // the table has changed places with it
     this.#space();
     if (this.#byte() !== 0x7b) this.#fail("an object is expected");
     this.#object(0);
