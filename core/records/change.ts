@@ -3,6 +3,9 @@ export function atUri(did: string, collection: string, rkey: string): string {
   return `at://${did}/${collection}/${rkey}`;
 }
 
+/** The collection in which lexicons are published: its records are announced, not indexed (sync-and-xrpc §1.6). */
+export const lexiconSchema = "com.atproto.lexicon.schema";
+
 export type RecordAction = "create" | "update" | "delete";
 
 /** One operation of one commit, from any source. */

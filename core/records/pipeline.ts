@@ -1,23 +1,24 @@
-import { setImmediate as nextTurn, setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
 import type { BulkInsert, Database } from "../db/database.ts";
 import { explain } from "../errors.ts";
 import type { Events } from "../events.ts";
 import type { CheckResult } from "../health.ts";
 import type { Hooks } from "../hooks.ts";
-import { isObject } from "../lexicons/document.ts";
 import type { LexiconRegistry } from "../lexicons/registry.ts";
 import type { Logger } from "../log.ts";
 import { applyAccount } from "./accounts.ts";
 import { Backlog, type Entry } from "./backlog.ts";
 import {
   atUri,
+  lexiconSchema,
   type AppliedChange,
   type CommitEvent,
   type SourceEvent,
   type StreamPosition,
 } from "./change.ts";
-import type { RecordBeforeEvent, RecordInterceptor } from "./intercept.ts";
+import type { RecordInterceptor } from "./intercept.ts";
+import { backOff, createLanes } from "./lanes.ts";
 import { cidMatches, shapeProblem } from "./verify.ts";
 import { writeCommits } from "./write.ts";
 
@@ -73,28 +74,28 @@ const intoPositions: BulkInsert = {
   onConflict: "(source) DO UPDATE SET position = excluded.position, updated_at = excluded.updated_at",
 };
 
-const lexiconSchema = "com.atproto.lexicon.schema";
-
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { db, lexicons, hooks, events, clock, log } = parts;
-  const limits = {
-    maxPending: 5000,
-    maxBatch: 500,
-    maxIntercepts: 50,
-    maxLaneWaitMs: 10_000,
-    ...parts.limits,
-  };
-  const interceptors: RecordInterceptor[] = [];
+  const limits = { maxPending: 5000, maxBatch: 500, ...parts.limits };
   const backlog = new Backlog(limits.maxPending);
-  const lanes = new Map<string, Lane>();
   const stopping = new AbortController();
+  const lanes = createLanes({
+    limits: { maxIntercepts: 50, maxLaneWaitMs: 10_000, ...parts.limits },
+    signal: stopping.signal,
+    isStale,
+    goOn: makeReady,
+    leaveOut(entry) {
+      backlog.finish(entry.slot);
+      backlog.settle();
+    },
+    events,
+    log,
+  });
   /** The rev of each record that is on its way to the database. */
   const inFlight = new Map<string, string>();
   let ready: Entry[] = [];
   let lastFailure: { at: number; error: unknown } | undefined;
   let writing: Promise<void> | undefined;
-  let running = 0;
-  const waitingForSlot: (() => void)[] = [];
 
   /** Everything that can be decided without waiting; true when the event goes on. */
   function accept(event: SourceEvent): boolean {
@@ -122,117 +123,6 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       detail: { did, collection, rkey, cid },
     });
     return false;
-  }
-
-  function wanted(event: SourceEvent): RecordInterceptor[] {
-    if (event.kind !== "commit" || event.collection === lexiconSchema) return [];
-    return interceptors.filter((interceptor) => interceptor.wants(event.action, event.collection));
-  }
-
-  /** A repo has a lane while one of its events waits for an interceptor; later events of the repo queue behind. */
-  async function runLane(did: string, lane: Lane): Promise<void> {
-    const { queue } = lane;
-    for (let entry = queue[0]; entry && !stopping.signal.aborted; entry = queue[0]) {
-      const { event } = entry;
-      const todo = wanted(event);
-      if (event.kind === "commit" && todo.length > 0) {
-        const outcome = await inSlot(() => intercept(event, todo, lane));
-        if (stopping.signal.aborted) return; // not done: the position stays before it
-        if (outcome) entry.event = outcome;
-        else backlog.finish(entry.slot);
-      }
-      queue.shift();
-      if (!entry.slot.done) makeReady(entry);
-    }
-    lanes.delete(did);
-    backlog.settle();
-  }
-
-  async function inSlot<T>(work: () => Promise<T>): Promise<T> {
-    await takeSlot();
-    try {
-      return await work();
-    } finally {
-      freeSlot();
-    }
-  }
-
-  async function takeSlot(): Promise<void> {
-    while (running >= limits.maxIntercepts) await new Promise<void>((go) => waitingForSlot.push(go));
-    running += 1;
-  }
-
-  function freeSlot(): void {
-    running -= 1;
-    waitingForSlot.shift()?.();
-  }
-
-  async function waitOutside(lane: Lane, ms: number): Promise<void> {
-    if (lane.waitedMs >= limits.maxLaneWaitMs) return;
-    lane.waitedMs += ms;
-    freeSlot();
-    try {
-      await sleep(ms, undefined, { ref: false, signal: stopping.signal });
-    } finally {
-      await takeSlot();
-    }
-  }
-
-  /** The event to store, or undefined when it was skipped or is stale (side effects must not repeat for old news). */
-  async function intercept(
-    event: CommitEvent,
-    todo: RecordInterceptor[],
-    lane: Lane,
-  ): Promise<CommitEvent | undefined> {
-    const uri = atUri(event.did, event.collection, event.rkey);
-    let { record, text } = event;
-    let skipped: string | undefined;
-    if (await untilAnswered(() => isStale(event, uri))) return undefined;
-    try {
-      for (const interceptor of todo) {
-        const before: RecordBeforeEvent = {
-          ...event,
-          uri,
-          record,
-          replace(body) {
-            if (!isObject(body)) throw new Error("a record is a JSON object; what replaces it is none");
-            text = JSON.stringify(body); // throws here, where the record as it was can still be stored
-            record = body;
-          },
-          wait: (ms) => waitOutside(lane, ms),
-          skip: (reason) => (skipped = reason),
-        };
-        await interceptor.handle(before, stopping.signal);
-        if (skipped !== undefined) break;
-      }
-    } catch (error) {
-      // Fail open, as HappyView's record scripts do (lua §1.5): a broken interceptor must not lose records.
-      log.error("an interceptor failed; the record goes on as it is", { uri, error: explain(error) });
-      return event;
-    }
-    if (skipped === undefined) return event.action === "delete" ? event : { ...event, record, text };
-    const { did, collection, rkey } = event;
-    events.emit({ type: "record.skipped", subject: uri, detail: { collection, did, rkey, reason: skipped } });
-    return undefined;
-  }
-
-  /** While the database is away nothing can be stored either: waiting keeps the record from passing its interceptors. */
-  async function untilAnswered(ask: () => Promise<boolean>): Promise<boolean> {
-    for (let attempt = 0; !stopping.signal.aborted; attempt++) {
-      try {
-        return await ask();
-      } catch (error) {
-        log.error("the database does not answer; trying again", { attempt, error: explain(error) });
-        await backOff(attempt);
-      }
-    }
-    return true;
-  }
-
-  /** Stopping ends the wait. */
-  async function backOff(attempt: number): Promise<void> {
-    const wait = { ref: false, signal: stopping.signal };
-    await sleep(Math.min(200 * 2 ** attempt, 10_000), undefined, wait).catch(() => {});
   }
 
   async function isStale(event: CommitEvent, uri: string): Promise<boolean> {
@@ -295,7 +185,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
           error: explain(error),
         });
         if (stopping.signal.aborted && attempt >= 2) throw error;
-        await backOff(attempt);
+        await backOff(attempt, stopping.signal);
       }
     }
   }
@@ -377,24 +267,15 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       const entry: Entry = { event, slot: { position, done: false } };
       backlog.add(entry.slot);
       if (stopping.signal.aborted) return;
-      if (!accept(event)) {
-        backlog.finish(entry.slot);
-      } else {
-        const lane = lanes.get(event.did);
-        if (lane) lane.queue.push(entry);
-        else if (wanted(event).length > 0) {
-          const opened: Lane = { queue: [entry], waitedMs: 0 };
-          lanes.set(event.did, opened);
-          void runLane(event.did, opened);
-        } else makeReady(entry);
-      }
+      if (!accept(event)) backlog.finish(entry.slot);
+      else if (!lanes.take(entry)) makeReady(entry);
       return backlog.room();
     },
     skip(position) {
       backlog.add({ position, done: true });
       return backlog.room();
     },
-    intercept: (interceptor) => void interceptors.push(interceptor),
+    intercept: lanes.intercept,
     async flush() {
       await backlog.drained();
       await savePositions();
@@ -423,13 +304,6 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       await savePositions();
     },
   };
-}
-
-/** The events of one repo that wait for each other. */
-interface Lane {
-  queue: Entry[];
-  /** Spent between attempts so far. */
-  waitedMs: number;
 }
 
 function uriOf(event: CommitEvent): string {

@@ -87,7 +87,7 @@ function handle() Record.save_all({ Record(collection, { title = "a" }), Record(
 function handle() return Record.save_all({}) end
 ---@case a PDS that refuses
 -- pds: [{"status": 400, "body": {"error": "InvalidRequest", "message": "no"}}]
--- expect-error: runtime 1 createRecord returned 400
+-- expect-error: runtime 1 PDS createRecord returned 400: {"error":"InvalidRequest","message":"no"}
 function handle() Record(collection, { title = "t" }):save() end
 ---@case a session that is over is a 401
 -- pds: [{"expired": "sign in again"}]
