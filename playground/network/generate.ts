@@ -1,3 +1,4 @@
+import { emoji } from "./emoji.ts";
 import { datetimeAt, simulatedStart, tidAt } from "./clock.ts";
 import { createDid } from "./did.ts";
 import type { AccountStatus, JetstreamAccount, JetstreamCommit, JetstreamEvent } from "./event.ts";
@@ -180,25 +181,6 @@ function toDids(dids: number | string[], prng: Prng): string[] {
 function withCid(record: PlainRecord): { record: PlainRecord; cid: string } {
   return { record, cid: cidOfPlainRecord(record) };
 }
-
-const emoji = [
-  "👍",
-  "👎",
-  "💙",
-  "🥹",
-  "😧",
-  "😤",
-  "🙃",
-  "😉",
-  "😎",
-  "🤓",
-  "🤨",
-  "🥳",
-  "😭",
-  "🤯",
-  "🫡",
-  "💀",
-];
 
 function status({ prng, collection, createdAt }: Parameters<RecordMaker>[0]): PlainRecord {
   return { $type: collection, createdAt, status: prng.pick(emoji) };

@@ -1,3 +1,4 @@
+import { emoji } from "./emoji.ts";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Account } from "./account.ts";
 import { datetimeAt } from "./clock.ts";
@@ -18,26 +19,6 @@ export interface Statusphere {
 }
 
 const collection = "xyz.statusphere.status";
-const emoji = [
-  "👍",
-  "👎",
-  "💙",
-  "🥹",
-  "😧",
-  "😤",
-  "🙃",
-  "😉",
-  "😎",
-  "🤓",
-  "🤨",
-  "🥳",
-  "😭",
-  "🤯",
-  "🫡",
-  "💀",
-  "✊",
-  "🤘",
-];
 
 /** New accounts that post a status each and then keep posting; now and then they change or delete one. */
 export async function startStatusphere(

@@ -1,3 +1,4 @@
+import { legacyViews } from "../../../core/db/views.ts";
 import type { Dialect } from "../../../core/db/database.ts";
 import { ScriptError } from "../engine/engine.ts";
 import { protectedName } from "./db-raw-guard.ts";
@@ -23,26 +24,8 @@ interface Edit {
   text: string;
 }
 
-/** The views of 2.9 with their columns: SQLite takes no ON CONFLICT for a view. */
-export const viewColumns: Readonly<Record<string, readonly string[]>> = {
-  records: ["uri", "did", "collection", "rkey", "record", "cid", "indexed_at", "created_at"],
-  record_refs: ["source_uri", "target_uri", "collection"],
-  labels: ["src", "uri", "val", "cts", "exp"],
-  lexicons: [
-    "id",
-    "revision",
-    "lexicon_json",
-    "backfill",
-    "created_at",
-    "updated_at",
-    "target_collection",
-    "action",
-    "source",
-    "authority_did",
-    "last_fetched_at",
-    "token_cost",
-  ],
-};
+/** SQLite takes no ON CONFLICT for a view: these are the views. */
+export const viewColumns: Readonly<Record<string, readonly string[]>> = legacyViews;
 
 const begins = /^(BEGIN|START)$/;
 const ends = /^(COMMIT|END|ROLLBACK|ABORT)$/;
