@@ -4,6 +4,7 @@ import { jobs } from "../jobs/index.ts";
 import { scriptsAdmin } from "./admin.ts";
 import { createAttempts } from "./attempts.ts";
 import type { Limits } from "./engine/engine.ts";
+import type { EngineName } from "./worker/protocol.ts";
 import { createPool, type Pool } from "./engine/pool.ts";
 import { createHostedPool } from "./host/index.ts";
 import { createScriptFetch } from "./host/outgoing.ts";
@@ -21,6 +22,8 @@ import { testCommand } from "./testing/command.ts";
 import { createVariables } from "./variables.ts";
 
 export interface LuaScriptsOptions {
+  /** Lua 5.4, or for hosts without WebAssembly the package `fengari`, see docs/lua-engines.md. @default "lua54" */
+  engine?: EngineName;
   /** Threads that run scripts. @default one less than the cores, between 2 and 4 */
   workers?: number;
   /** What one run may use. @default 50 million instructions, 64 MiB, 10 s for queries and 30 s for records */
@@ -52,6 +55,7 @@ export const luaScripts = definePlugin({
       const pool = createPool({
         database: app.db.source,
         log: app.log,
+        ...(options.engine === undefined ? {} : { engine: options.engine }),
         ...(workers === undefined ? {} : { workers }),
         ...(options.limits === undefined ? {} : { limits: options.limits }),
       });

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import type { DatabaseSource } from "../../../core/db/database.ts";
 import type { Logger } from "../../../core/log.ts";
-import type { ToWorker } from "../worker/protocol.ts";
+import type { EngineName, ToWorker } from "../worker/protocol.ts";
 import { validationLimits } from "../validate.ts";
 import type { Limits, ScriptOutcome, SourceKind, Validation } from "./engine.ts";
 import type { HostFunctions } from "./host.ts";
@@ -11,6 +11,8 @@ import { limitsFor, toEngineRun, type ScriptRun } from "./script-run.ts";
 export interface PoolOptions {
   /** Threads. @default one less than the cores, between 2 and 4 */
   workers?: number;
+  /** @default "lua54" */
+  engine?: EngineName;
   database: DatabaseSource;
   limits?: Partial<Limits>;
   log: Logger;
@@ -85,7 +87,7 @@ export function createPool(options: PoolOptions): Pool {
   };
 
   const open = (): Seat => {
-    const seat: Seat = createSeat(options.database, log, {
+    const seat: Seat = createSeat({ database: options.database, engine: options.engine ?? "lua54" }, log, {
       done: dispatch,
       ended(unfinished, culprit, reason) {
         seats.delete(seat);

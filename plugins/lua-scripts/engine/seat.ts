@@ -1,6 +1,5 @@
-import type { DatabaseSource } from "../../../core/db/database.ts";
 import type { Logger } from "../../../core/log.ts";
-import { signal, signalBytes, type FromWorker, type ToWorker } from "../worker/protocol.ts";
+import { signal, signalBytes, type FromWorker, type ToWorker, type WorkerSetup } from "../worker/protocol.ts";
 import type { Limits, ScriptFailure, ScriptOutcome, Validation } from "./engine.ts";
 import { compilationFailed } from "../validate.ts";
 import { answerCall, type HostFunctions } from "./host.ts";
@@ -62,11 +61,15 @@ interface Held {
   abandonedAt?: number;
 }
 
-export function createSeat(database: DatabaseSource, log: Logger, events: SeatEvents): Seat {
+export function createSeat(
+  { database, engine }: Pick<WorkerSetup, "database" | "engine">,
+  log: Logger,
+  events: SeatEvents,
+): Seat {
   const buffer = new SharedArrayBuffer(signalBytes);
   const signals = new Int32Array(buffer);
   const tasks = new Map<number, Held>();
-  const worker = spawnWorker({ database, signals: buffer });
+  const worker = spawnWorker({ database, engine, signals: buffer });
   let seen = { segment: 0, since: performance.now() };
   let lastId = 0;
   let isReady = false;

@@ -6,13 +6,14 @@ import { createUtilities } from "../api/utilities.ts";
 import { createLua54Engine } from "../engine/lua54/index.ts";
 import { createCalls } from "./calls.ts";
 import { openReader } from "./database.ts";
-import { signal, type FromWorker, type ToWorker, type WorkerSetup } from "./protocol.ts";
+import { signal, type EngineName, type FromWorker, type ToWorker, type WorkerSetup } from "./protocol.ts";
 
 /** A thread that runs scripts, one after the other; several only where they wait for the database. */
-function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
+async function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): Promise<void> {
   const signals = new Int32Array(setup.signals);
   const reader = openReader(setup.database);
-  const engine = createLua54Engine({
+  const createEngine = await engineOf(setup.engine);
+  const engine = createEngine({
     utilities: createUtilities({
       now: () => performance.timeOrigin + performance.now(),
       random: Math.random,
@@ -88,10 +89,17 @@ function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): void {
   send({ kind: "ready" });
 }
 
+/** Fengari is a package of its own, which only those install who choose it. */
+async function engineOf(name: EngineName): Promise<typeof createLua54Engine> {
+  return name === "fengari"
+    ? (await import("../engine/fengari/index.ts")).createFengariEngine
+    : createLua54Engine;
+}
+
 function randomSeed(): readonly [bigint, bigint] {
   const [a = 0n, b = 0n] = crypto.getRandomValues(new BigInt64Array(2));
   return [a, b];
 }
 
 // The main thread starts this file with a WorkerSetup; nobody else imports it.
-if (parentPort) main(parentPort, workerData as WorkerSetup);
+if (parentPort) await main(parentPort, workerData as WorkerSetup);

@@ -1,8 +1,12 @@
 import type { DatabaseSource } from "../../../core/db/database.ts";
 import type { EngineRun, LocalPart, ScriptOutcome, SourceKind, Validation } from "../engine/engine.ts";
 
+/** The Lua implementation: docs/lua-engines.md says how they differ. */
+export type EngineName = "lua54" | "fengari";
+
 /** What a worker is started with. */
 export interface WorkerSetup {
+  engine: EngineName;
   database: DatabaseSource;
   /** 32-bit numbers both sides see at once, see `signal`. */
   signals: SharedArrayBuffer;

@@ -6,9 +6,9 @@ const maxLogLines = 1000;
 const maxLogChars = 256 * 1024;
 
 /** One run between its first instruction and its outcome. */
-export interface ActiveRun {
+export interface ActiveRun<M = Machine> {
   request: EngineRun;
-  machine: Machine;
+  machine: M;
   /** Ends once the chunk has run and `handle` is there. */
   loadOnly: boolean;
   host: HostContext;
@@ -28,12 +28,12 @@ export interface ActiveRun {
   settled: { ok: true; value: unknown } | { ok: false; error: unknown } | undefined;
 }
 
-export function createActiveRun(
+export function createActiveRun<M = Machine>(
   request: EngineRun,
-  machine: Machine,
+  machine: M,
   loadOnly: boolean,
   builtIn: Readonly<Record<string, string>> = {},
-): ActiveRun {
+): ActiveRun<M> {
   const logs = boundedLines();
   const prints = boundedLines();
   const sourceOf = (of: Readonly<Record<string, string>>, name: string): string | undefined =>
@@ -62,12 +62,12 @@ export function createActiveRun(
   };
 }
 
-export function startSegment(run: ActiveRun): void {
+export function startSegment(run: ActiveRun<unknown>): void {
   run.startedAt = performance.now();
   run.request.onSegment?.(true);
 }
 
-export function endSegment(run: ActiveRun): void {
+export function endSegment(run: ActiveRun<unknown>): void {
   run.elapsedMs += performance.now() - run.startedAt;
 }
 

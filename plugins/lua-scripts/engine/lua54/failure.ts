@@ -25,13 +25,13 @@ export function describeFailure(vm: Vm, run: ActiveRun, code: number): ScriptFai
   return { type: run.phase === "load" ? "syntax" : "runtime", message, line, traceback };
 }
 
-export function timeoutFailure(run: ActiveRun, raw: string, traceback: string): ScriptFailure {
+export function timeoutFailure(run: ActiveRun<unknown>, raw: string, traceback: string): ScriptFailure {
   const line = bare(raw, run.request.chunkName).line ?? lineOf(traceback, run);
   return { type: "timeout", message: "script exceeded execution time limit", line, traceback };
 }
 
 /** The innermost line of the script in a traceback. */
-function lineOf(traceback: string, run: ActiveRun): number | null {
+export function lineOf(traceback: string, run: ActiveRun<unknown>): number | null {
   const name = shortName(run.request.chunkName);
   for (const text of traceback.split("\n")) {
     const line = text.startsWith(`\t${name}:`) ? /^:(\d+):/.exec(text.slice(name.length + 1)) : null;
@@ -83,6 +83,6 @@ function tracebackText(vm: Vm, run: ActiveRun): string {
   return text;
 }
 
-function cut(text: string): string {
+export function cut(text: string): string {
   return text.length > maxTextChars ? `${text.slice(0, maxTextChars)}…` : text;
 }
