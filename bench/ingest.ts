@@ -24,7 +24,7 @@ export async function ingest(options: IngestOptions): Promise<Figure[]> {
   const events = [
     ...generateEvents({ events: options.events, seed: 7, dids: 5000, collections: ["bench.app.post"] }),
   ];
-  const raw = await rawInserts(options, events);
+  const raw = await insertRate(options, events);
   const live = await throughJetstream(options, events, "live");
   const some = events.slice(0, Math.ceil(events.length / 5));
   const scripted = await throughJetstream(options, some, "scripted", recordScript);
@@ -78,8 +78,25 @@ async function throughJetstream(
   }
 }
 
-async function rawInserts({ root, folder }: IngestOptions, events: JetstreamEvent[]): Promise<number> {
-  const file = await prepare(root, `${folder}/raw.db`);
+/** Rows a second of so many batched inserts into the same tables. */
+export function rawInserts(options: Pick<IngestOptions, "root" | "folder">, rows: number): Promise<number> {
+  return insertRate(options, [
+    ...generateEvents({
+      events: rows,
+      seed: 8,
+      dids: 2000,
+      collections: ["bench.app.post"],
+      updates: 0,
+      deletes: 0,
+    }),
+  ]);
+}
+
+async function insertRate(
+  { root, folder }: Pick<IngestOptions, "root" | "folder">,
+  events: JetstreamEvent[],
+): Promise<number> {
+  const file = await prepare(root, `${folder}/raw-${events.length}.db`);
   const db = new Sqlite(file);
   for (const pragma of ["synchronous = NORMAL", "cache_size = -65536", "wal_autocheckpoint = 8000"])
     db.pragma(pragma);
@@ -132,7 +149,7 @@ function handle()
 end`;
 
 /** An empty database with the tables and lexicons of the project, and a record script if one is given. */
-async function prepare(root: string, file: string, script?: string): Promise<string> {
+export async function prepare(root: string, file: string, script?: string): Promise<string> {
   const { config } = await loadConfig({ root, mode: "production", env: { DATABASE_URL: `file:${file}` } });
   const files = { lexicons: await readFolder(root, "lexicons") };
   const app = await createApp({ config, files, background: false, log: createLogger({ level: "error" }) });

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createLogger } from "../core/log.ts";
 import { build } from "../core/server/build.ts";
+import { backfill } from "./backfill.ts";
 import { hostile } from "./hostile.ts";
 import { ingest } from "./ingest.ts";
 import { reads } from "./reads.ts";
@@ -21,12 +22,12 @@ export interface Figure {
 
 const help = `Measures, each figure beside a calibration of the same run: machines differ, the ratio is the result.
 
-  npm run bench -- [--only reads,ingest,hostile] [--rows 100000] [--events 1000000] [--seconds 5] [--json]
+  npm run bench -- [--only reads,ingest,hostile,backfill] [--rows 100000] [--events 1000000] [--seconds 5] [--json]
 `;
 
 const { values } = parseArgs({
   options: {
-    only: { type: "string", default: "reads,ingest,hostile" },
+    only: { type: "string", default: "reads,ingest,hostile,backfill" },
     rows: { type: "string", default: "100000" },
     events: { type: "string", default: "1000000" },
     seconds: { type: "string", default: "5" },
@@ -61,6 +62,10 @@ async function bench(): Promise<void> {
   if (wanted.includes("ingest")) {
     say(`ingesting ${values.events} events …`);
     figures.push(...(await ingest({ entry, root, folder: data, events: Number(values.events) })));
+  }
+  if (wanted.includes("backfill")) {
+    say("backfilling …");
+    figures.push(...(await backfill({ entry, root, folder: data })));
   }
   if (values.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
   else console.table(figures.map(toRow));

@@ -21,10 +21,12 @@ import { createIdentityResolver } from "./identity/resolve.ts";
 import { lexiconsAdmin } from "./lexicons/admin.ts";
 import { createLexiconRegistry } from "./lexicons/registry.ts";
 import { lexiconResource } from "./lexicons/resource.ts";
+import { createLeader } from "./leader.ts";
 import { createLogger, type Logger } from "./log.ts";
 import type { PluginApp } from "./plugin-app.ts";
 import { orderPlugins } from "./plugin.ts";
 import { recordsAdmin } from "./records/admin.ts";
+import type { RecordInterceptor } from "./records/intercept.ts";
 import { createPipeline, type PipelineLimits } from "./records/pipeline.ts";
 import { createLocalRecords } from "./records/local.ts";
 import { createRecordStore } from "./records/store.ts";
@@ -93,18 +95,25 @@ export async function createApp(options: AppOptions): Promise<App> {
       now: clock.now,
     });
     const store = createRecordStore(db);
-    const pipeline = createPipeline({
-      db,
-      lexicons,
-      hooks,
-      events,
-      clock,
-      log: log.child("records"),
-      limits: options.pipeline,
-    });
-    closers.push(() => pipeline.close());
+    const interceptors: RecordInterceptor[] = [];
+    const openPipeline: Records["openPipeline"] = (source) => {
+      const opened = createPipeline({
+        lexicons,
+        hooks,
+        events,
+        clock,
+        interceptors,
+        log: log.child("records"),
+        ...source,
+      });
+      closers.push(() => opened.close());
+      return opened;
+    };
+    const pipeline = openPipeline({ db, ...(options.pipeline ? { limits: options.pipeline } : {}) });
     const health = createHealth(log.child("health"));
     const metrics = new Registry();
+    const leader = createLeader({ db, metrics, log: log.child("leader") });
+    closers.push(() => leader.close());
     const router = createRouter({
       basePath: config.server.basePath,
       hosts: createHosts(config.server.publicUrl),
@@ -130,13 +139,14 @@ export async function createApp(options: AppOptions): Promise<App> {
       clock,
       db,
       storage,
-      records: { pipeline, store, local: createLocalRecords(db, store, clock) },
+      records: { pipeline, openPipeline, store, local: createLocalRecords(db, store, clock) },
       lexicons,
       identity,
       settings,
       events,
       fetch,
       callers,
+      leader,
     };
     let frozen = false;
     const open = <F extends (...args: never[]) => unknown>(what: string, contribute: F): F =>
@@ -173,6 +183,7 @@ export async function createApp(options: AppOptions): Promise<App> {
         hint: "set PUBLIC_URL to the origin under which clients reach this instance",
       });
     health.check("records", () => pipeline.health());
+    health.check("leader", leader.check);
     // Intake ends first, and what was taken in is written while every plugin still listens; what a closing plugin
     // can no longer handle is read again after the restart.
     closers.push(() => pipeline.close());

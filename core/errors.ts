@@ -18,6 +18,9 @@ export const errorCodes = {
   IDENTITY_UNRESOLVED: "a DID or handle has no usable document",
   IDENTITY_UNREACHABLE: "a DID could not be looked up now; asking again later may succeed",
   BUILD_FAILED: "the bundler could not make an output",
+  COMMAND_USAGE: "a command was called in a way it does not know",
+  SERVER_REFUSED: "a running server did not do what a command asked for",
+  SERVER_UNREACHABLE: "a command's server does not answer",
   SERVER_LISTEN: "the server cannot listen on its host and port",
 } as const;
 

@@ -4,7 +4,13 @@ export type { Config, Mode } from "./config/resolve.ts";
 export type { LexiconOptions } from "./lexicons/resource.ts";
 
 // Plugins
-export { definePlugin, type Plugin, type PluginCommand, type PluginFactory } from "./plugin.ts";
+export {
+  definePlugin,
+  type Plugin,
+  type PluginCommand,
+  type PluginFactory,
+  type RemoteCommand,
+} from "./plugin.ts";
 export type { PluginApp } from "./plugin-app.ts";
 export { defineSchema } from "./db/schema.ts";
 export type { Migration } from "./db/migrate.ts";
@@ -20,6 +26,7 @@ export type {
   SourceEvent,
   StreamPosition,
 } from "./records/change.ts";
+export type { Intake } from "./records/pipeline.ts";
 export type { RecordBeforeEvent, RecordInterceptor } from "./records/intercept.ts";
 
 // HTTP and XRPC

@@ -11,6 +11,7 @@ import type { Callers } from "./http/caller.ts";
 import type { OutgoingFetch } from "./http/outgoing.ts";
 import type { Router } from "./http/router.ts";
 import type { IdentityResolver } from "./identity/resolve.ts";
+import type { Leader } from "./leader.ts";
 import type { LexiconRegistry } from "./lexicons/registry.ts";
 import type { Logger } from "./log.ts";
 import type { Records } from "./records/records.ts";
@@ -33,6 +34,8 @@ export interface PluginApp {
   readonly events: Events;
   /** For URLs that come from outside. */
   readonly fetch: OutgoingFetch;
+  /** For work that one process does for all that share a database. */
+  readonly leader: Pick<Leader, "while">;
   /** Listens to what core announces; the listener goes when the app closes. */
   readonly hook: Hooks["hook"];
   /** Routes outside /admin and /xrpc. */

@@ -1,3 +1,4 @@
+import type { RemoteServer } from "./cli/remote.ts";
 import { HappyViewError } from "./errors.ts";
 import type { Database } from "./db/database.ts";
 import type { Migration } from "./db/migrate.ts";
@@ -23,6 +24,20 @@ export interface PluginCommand<Api = unknown> {
   }): Promise<{ value: unknown; text?: string; failed?: boolean }>;
 }
 
+/** A command of the CLI that speaks to a running server by its admin API, wherever that runs. */
+export interface RemoteCommand {
+  description: string;
+  args?: PluginCommand["args"];
+  run(context: {
+    server: RemoteServer;
+    args: Readonly<Record<string, unknown>>;
+    /** Whether somebody watches the terminal. */
+    isInteractive: boolean;
+    /** Aborts at Ctrl-C. */
+    signal: AbortSignal;
+  }): Promise<{ value: unknown; text?: string; failed?: boolean }>;
+}
+
 /** A plugin with its options bound, as it stands in the config. `Api` is what other plugins get of it. */
 export interface Plugin<Api = unknown> {
   readonly name: string;
@@ -30,6 +45,7 @@ export interface Plugin<Api = unknown> {
   readonly wants: readonly string[];
   readonly migrations: readonly Migration[];
   readonly commands: Readonly<Record<string, PluginCommand>>;
+  readonly remoteCommands?: Readonly<Record<string, RemoteCommand>>;
   readonly setup: (app: PluginApp, apis: ReadonlyMap<string, unknown>) => Api | Promise<Api>;
 }
 
@@ -56,6 +72,7 @@ export interface PluginDefinition<Options, Api, N extends Needs, W extends Needs
   setup: (app: PluginApp, options: Options, apis: Apis<N, W>) => Api | Promise<Api>;
   /** Commands by name; each gets what setup returned as `api` (typed when it stands below `setup`). */
   commands?: Record<string, PluginCommand<NoInfer<Api>>>;
+  remoteCommands?: Record<string, RemoteCommand>;
 }
 
 type FactoryArgs<Options> = object extends Options ? [options?: Options] : [options: Options];
@@ -79,6 +96,7 @@ export function definePlugin<Options, Api, N extends Needs = {}, W extends Needs
     migrations: definition.migrations ?? [],
     // A command is only ever run with the API of its own plugin.
     commands: (definition.commands ?? {}) as Record<string, PluginCommand>,
+    remoteCommands: definition.remoteCommands ?? {},
     setup(app, apis) {
       const given = Object.entries({ ...definition.needs, ...definition.wants }).map(
         ([key, f]) => [key, apis.get(f.pluginName)] as const,

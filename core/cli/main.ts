@@ -5,7 +5,7 @@ import { buildCommand } from "./build.ts";
 import { checkCommand } from "./check.ts";
 import { devCommand } from "./dev.ts";
 import { fail } from "./output.ts";
-import { pluginCommand } from "./plugin-command.ts";
+import { pluginCommand, remoteCommand } from "./plugin-command.ts";
 import { startCommand } from "./start.ts";
 
 const builtIn: Record<string, CommandDef> = {
@@ -36,12 +36,16 @@ async function pluginCommands(argv: string[]): Promise<Record<string, CommandDef
   try {
     const { config } = await loadConfig({ root: at < 0 ? "." : (argv[at + 1] ?? "."), mode: "production" });
     return Object.fromEntries(
-      config.plugins.flatMap((plugin) =>
-        Object.entries(plugin.commands).map(([command, definition]) => [
+      config.plugins.flatMap((plugin) => [
+        ...Object.entries(plugin.commands).map(([command, definition]) => [
           command,
           pluginCommand(command, definition, plugin.name),
         ]),
-      ),
+        ...Object.entries(plugin.remoteCommands ?? {}).map(([command, definition]) => [
+          command,
+          remoteCommand(command, definition),
+        ]),
+      ]),
     );
   } catch (error) {
     if (name !== undefined) fail(error, { json: argv.includes("--json") });

@@ -3,9 +3,10 @@ import { createApp, type AppOptions } from "../app.ts";
 import type { Config } from "../config/resolve.ts";
 import { loadConfig } from "../config/load.ts";
 import { createLogger } from "../log.ts";
-import type { PluginCommand } from "../plugin.ts";
+import type { PluginCommand, RemoteCommand } from "../plugin.ts";
 import { commonArgs, createOutput, fail } from "./output.ts";
 import { readProject } from "./project.ts";
+import { remoteServer } from "./remote.ts";
 
 /** A plugin's command as one of ours: it runs on the project's database, with streams and timers off. */
 export function pluginCommand(name: string, command: PluginCommand, plugin: string): CommandDef {
@@ -27,6 +28,35 @@ export function pluginCommand(name: string, command: PluginCommand, plugin: stri
           args,
           db: app.db,
           log: app.log,
+        });
+        createOutput({ json }).result(value, text ?? JSON.stringify(value, null, 2));
+        if (failed) process.exitCode = 1;
+      } catch (error) {
+        fail(error, { json });
+      }
+    },
+  }) as CommandDef;
+}
+
+/** A plugin's command that asks a running server. */
+export function remoteCommand(name: string, command: RemoteCommand): CommandDef {
+  const url = { type: "string", description: "The server; default: PUBLIC_URL of the project" } as const;
+  return defineCommand({
+    meta: { name, description: command.description },
+    args: { ...commonArgs, url, ...command.args },
+    async run({ args }) {
+      const json = args["json"] === true;
+      const stop = new AbortController();
+      process.once("SIGINT", () => stop.abort());
+      try {
+        const { config } = await loadConfig({ root: String(args["root"]), mode: "production" });
+        const server = remoteServer(config, args["url"] as string | undefined); // as its definition says
+        const isInteractive = process.stderr.isTTY === true;
+        const { value, text, failed } = await command.run({
+          server,
+          args,
+          isInteractive,
+          signal: stop.signal,
         });
         createOutput({ json }).result(value, text ?? JSON.stringify(value, null, 2));
         if (failed) process.exitCode = 1;

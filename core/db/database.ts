@@ -32,13 +32,21 @@ export interface Queries {
   tables<S>(schema: Schema<S>): S;
 }
 
+export interface Transaction extends Queries {
+  /**
+   * Until this transaction ends, no other one that locks one of the keys goes on, in whatever process. Nothing on
+   * SQLite, where transactions exclude each other anyway.
+   */
+  lock(keys: readonly string[]): Promise<void>;
+}
+
 export interface Database extends Queries {
   /** Where it is, without credentials. */
   readonly location: string;
   /** How a worker thread opens a read connection of its own. */
   readonly source: DatabaseSource;
   /** All or nothing, one at a time on SQLite: keep it short and never wait for the network inside. */
-  transaction<T>(work: (tx: Queries) => Promise<T>): Promise<T>;
+  transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>;
   /** True when it is the connection, the disk or a lock: the same statement may succeed later. */
   isTransient(error: unknown): boolean;
   close(): Promise<void>;

@@ -18,7 +18,21 @@ export const coreMigrations: readonly Migration[] = [
     postgres: lexiconsAndSettings('TEXT COLLATE "C"', "DEFAULT (now()::text)"),
   },
   { id: "0003_views", sqlite: sqliteViews(), postgres: postgresViews() },
+  {
+    id: "0004_leads",
+    sqlite: leads({ text: "TEXT", int: "INTEGER" }),
+    postgres: leads({ text: 'TEXT COLLATE "C"', int: "BIGINT" }),
+  },
 ];
+
+/** Who leads what is told by locks; the table counts the leads, so that late writes of an earlier one can be refused. */
+function leads({ text, int }: { text: string; int: string }): string {
+  return `
+  CREATE TABLE happyview_leads (name ${text} PRIMARY KEY, epoch ${int} NOT NULL);
+  ALTER TABLE happyview_stream_positions ADD COLUMN epoch ${int} NOT NULL DEFAULT 0;
+  ALTER TABLE happyview_stream_positions ADD COLUMN time_us ${int};
+  `;
+}
 
 function records({ text, indexedAtDefault }: { text: string; indexedAtDefault: string }): string {
   const columns = (indexedAt: string): string => `

@@ -1,7 +1,7 @@
 import { drizzle } from "drizzle-orm/pg-proxy";
 import postgres from "postgres";
 import { HappyViewError } from "../errors.ts";
-import type { BulkInsert, Database, Queries, SqlValue } from "./database.ts";
+import type { BulkInsert, Database, Queries, SqlValue, Transaction } from "./database.ts";
 import { createTableCache, type Orm, type Schema } from "./schema.ts";
 
 type Sql = postgres.Sql<{ bigint: number }>;
@@ -26,12 +26,21 @@ export async function openPostgres(url: string, max: number): Promise<Database> 
     location: withoutCredentials(url),
     source: { dialect: "postgres", url },
     // postgres.js types the result as unwrapped row lists; ours is whatever `work` resolves to.
-    transaction: <T>(work: (tx: Queries) => Promise<T>) =>
-      sql.begin((tx) => work(createQueries(tx as unknown as Runner, tables))) as Promise<T>,
+    transaction: <T>(work: (tx: Transaction) => Promise<T>) =>
+      sql.begin((tx) => work(createTransaction(tx as unknown as Runner, tables))) as Promise<T>,
     // Node's names of lost connections, postgres.js' own, and classes of SQLSTATE: 08 connection, 25 read-only,
     // 40 rollback, 53 resources, 55 state, 57 operator intervention, 58 system.
     isTransient: (error) => /^(E[A-Z]+$|CONNECT|08|25|40|53|55|57|58)/.test(codeOf(error)),
     close: () => sql.end({ timeout: 5 }),
+  };
+}
+
+function createTransaction(sql: Runner, tables: <S>(schema: Schema<S>) => S): Transaction {
+  return {
+    ...createQueries(sql, tables),
+    async lock(keys) {
+      if (keys.length > 0) await sql.unsafe(lockSql, [stripesOf(keys)], { prepare: true });
+    },
   };
 }
 
@@ -84,6 +93,22 @@ function createQueries(sql: Runner, tables: <S>(schema: Schema<S>) => S): Querie
       return (await run(`DELETE FROM ${table} WHERE ${column} = ANY($1::text[])`, [keys.map(bind)])).count;
     },
   };
+}
+
+/** Two-part advisory locks, in ascending order, so that two transactions cannot wait for each other. */
+const lockSql = "SELECT pg_advisory_xact_lock(1280, stripe) FROM unnest($1::int[]) AS stripe";
+
+/** Locks take shared memory, so many keys share a few of them. */
+const stripeCount = 256;
+
+function stripesOf(keys: readonly string[]): number[] {
+  const stripes = new Set<number>();
+  for (const key of keys) {
+    let hash = 0;
+    for (let i = 0; i < key.length; i++) hash = (hash * 31 + key.charCodeAt(i)) | 0;
+    stripes.add((hash >>> 0) % stripeCount);
+  }
+  return [...stripes].toSorted((a, b) => a - b);
 }
 
 function insertSql({ table, columns, onConflict }: BulkInsert): string {

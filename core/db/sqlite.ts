@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import SqliteConnection from "better-sqlite3";
 import { drizzle } from "drizzle-orm/sqlite-proxy";
 import { HappyViewError } from "../errors.ts";
-import type { BulkInsert, Database, Queries, SqlValue } from "./database.ts";
+import type { BulkInsert, Database, Queries, SqlValue, Transaction } from "./database.ts";
 import { createTableCache, type Orm, type Schema } from "./schema.ts";
 
 type Connection = SqliteConnection.Database;
@@ -26,7 +26,7 @@ export async function openSqlite(path: string): Promise<Database> {
   const reader = open(file, { readonly: true });
   reader.pragma("cache_size = -65536");
   const tables = createTableCache("sqlite");
-  const write = createQueries(writer, tables);
+  const write: Transaction = { ...createQueries(writer, tables), lock: async () => {} };
   const read = createQueries(reader, tables);
   let lock: Promise<void> | undefined;
 

@@ -48,8 +48,12 @@ export async function identifyAdmin(
   throw new HttpError(401, "invalid JWT structure");
 }
 
+export function isAllowed({ permissions }: Caller, permission: string): boolean {
+  return permissions === "all" || permissions.has(permission);
+}
+
 export function requirePermission(caller: Caller, permission: string): void {
-  if (caller.permissions === "all" || caller.permissions.has(permission)) return;
+  if (isAllowed(caller, permission)) return;
   throw new HttpError(403, {
     error: "InsufficientPermissions",
     message: `Missing permission: ${permission}`,

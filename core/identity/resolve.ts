@@ -1,5 +1,6 @@
 import type { Storage } from "unstorage";
 import { HappyViewError, isHappyViewError } from "../errors.ts";
+import { refusedAnswer } from "../http/answer.ts";
 import type { OutgoingFetch } from "../http/outgoing.ts";
 import { shownUrl } from "../http/shown-url.ts";
 import { documentUrl, parseDocument, type Identity } from "./did-document.ts";
@@ -88,8 +89,7 @@ async function fetchIdentity(did: string, plcUrl: string, fetch: OutgoingFetch):
     throw isRefusedAddress(did, cause) ? unresolved(did, cause) : unreachable(did, cause);
   });
   if (!response.ok) {
-    await response.body?.cancel();
-    const cause = new Error(`${shownUrl(url)} answers ${response.status}`);
+    const cause = await refusedAnswer(shownUrl(url), response, Date.now());
     const isPassing = response.status === 408 || response.status === 429 || response.status >= 500;
     throw isPassing ? unreachable(did, cause) : unresolved(did, cause);
   }

@@ -2,9 +2,10 @@ import { z } from "zod";
 import { HttpError } from "../errors.ts";
 import type { Events } from "../events.ts";
 import type { AdminRoutes } from "../http/admin.ts";
+import { isAllowed } from "../http/caller.ts";
 import { json } from "../http/reply.ts";
 import type { LexiconDocument } from "./document.ts";
-import type { Lexicon, LexiconRegistry } from "./registry.ts";
+import type { HistoryRequest, Lexicon, LexiconRegistry } from "./registry.ts";
 
 const upload = z.object({
   // Its shape is checked by parseLexicon, in HappyView's words; here it only has to be there.
@@ -18,7 +19,11 @@ const upload = z.object({
 /** `/admin/lexicons` (sync-and-xrpc §1.4–1.5). */
 export function lexiconsAdmin(admin: AdminRoutes, lexicons: LexiconRegistry, events: Events): void {
   admin.route("POST /lexicons", { permission: "lexicons:create", body: upload }, async ({ body, caller }) => {
+    const history: HistoryRequest | undefined = isAllowed(caller, "backfill:create")
+      ? { actor: caller.did }
+      : undefined;
     const { id, revision } = await lexicons.put({
+      history,
       document: body.lexicon_json as LexiconDocument, // parseLexicon refuses what is not one
       backfill: body.backfill ?? true,
       targetCollection: body.target_collection,
@@ -27,7 +32,7 @@ export function lexiconsAdmin(admin: AdminRoutes, lexicons: LexiconRegistry, eve
     });
     const type = revision === 1 ? "lexicon.created" : "lexicon.updated";
     events.emit({ type, actor: caller.did, subject: id, detail: { revision, source: "manual" } });
-    return json({ id, revision }, revision === 1 ? 201 : 200);
+    return json({ id, revision, backfill_job_id: history?.jobId ?? null }, revision === 1 ? 201 : 200);
   });
   admin.route("GET /lexicons", { permission: "lexicons:read" }, () =>
     lexicons.list().map((lexicon) => ({

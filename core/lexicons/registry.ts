@@ -31,6 +31,14 @@ export interface Lexicon extends ParsedLexicon {
   configHash: string | null;
 }
 
+/** Asks for the history of a record lexicon that is new. */
+export interface HistoryRequest {
+  /** Who asks; null for the config. */
+  actor: string | null;
+  /** Set by whoever fetches it: the id of the job. */
+  jobId?: string;
+}
+
 export interface LexiconInput {
   document: LexiconDocument;
   backfill?: boolean;
@@ -42,11 +50,14 @@ export interface LexiconInput {
   lastFetchedAt?: string | null;
   origin?: Origin;
   configHash?: string | null;
+  history?: HistoryRequest | undefined;
 }
 
 export interface LexiconChange {
   action: "created" | "updated" | "deleted";
   lexicon: Lexicon;
+  /** Only of a record lexicon that was created, by somebody who wants its history. */
+  history?: HistoryRequest;
 }
 
 /** All known lexicons, in memory; every reader asks the map, so a change acts at once (sync-and-xrpc §1.1). */
@@ -118,7 +129,12 @@ export async function createLexiconRegistry(
       await db.orm.insert(lexicons).values(row).onConflictDoUpdate({ target: lexicons.id, set: row });
       const lexicon = fromRow(row);
       known.set(id, lexicon);
-      await announce({ action: before ? "updated" : "created", lexicon });
+      const isNew = !before && lexicon.type === "record" && lexicon.backfill;
+      await announce({
+        action: before ? "updated" : "created",
+        lexicon,
+        ...(input.history && isNew ? { history: input.history } : {}),
+      });
       return lexicon;
     },
     async remove(id) {

@@ -10,7 +10,7 @@ export interface LexiconOptions {
   targetCollection?: string;
   /** What a procedure does on the caller's repo. @default "upsert" */
   action?: "create" | "update" | "delete" | "upsert";
-  /** Whether history is fetched when the lexicon is new. @default true */
+  /** Fetches the history when a record lexicon is new: give it to lexicons whose records are yours to keep. @default false */
   backfill?: boolean;
   /** Rate-limit tokens a call costs. */
   tokenCost?: number;
@@ -57,6 +57,7 @@ export function lexiconResource(
         targetCollection: extra.targetCollection,
         action: extra.action,
         tokenCost: extra.tokenCost,
+        history: extra.backfill === true ? { actor: null } : undefined,
       };
     },
     extras: (id) => JSON.stringify(options[id] ?? {}),

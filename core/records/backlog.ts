@@ -10,6 +10,8 @@ export interface Slot {
 export interface Entry {
   event: SourceEvent;
   slot: Slot;
+  /** Called once it is done. */
+  finished?: (outcome: "stored" | "skipped" | "rejected") => void;
 }
 
 /** So many slots that are done may wait behind one that is not, for each that may be pending. */
@@ -25,7 +27,7 @@ export class Backlog {
   #pending = 0;
   #head = 0;
   #saved = new Map<string, string>();
-  #reached = new Map<string, string>();
+  #reached = new Map<string, StreamPosition>();
   #waiting: { until: number; go: () => void }[] = [];
 
   constructor(limit: number) {
@@ -54,11 +56,9 @@ export class Backlog {
     for (let i = this.#head; i < this.#entries.length; i++) {
       const entry = this.#entries[i];
       if (!entry || !(entry.done || now.has(entry))) break;
-      if (entry.position) reached.set(entry.position.source, entry.position.position);
+      if (entry.position) reached.set(entry.position.source, entry.position);
     }
-    return [...reached]
-      .filter(([source, position]) => this.#saved.get(source) !== position)
-      .map(([source, position]) => ({ source, position }));
+    return [...reached.values()].filter(({ source, position }) => this.#saved.get(source) !== position);
   }
 
   /** The positions are stored: they need not be written again. */
@@ -69,7 +69,7 @@ export class Backlog {
   /** Drops what is done from the front and lets sources and waiters go on. */
   settle(): void {
     for (let entry = this.#entries[this.#head]; entry?.done; entry = this.#entries[++this.#head])
-      if (entry.position) this.#reached.set(entry.position.source, entry.position.position);
+      if (entry.position) this.#reached.set(entry.position.source, entry.position);
     if (this.#head > 1024 && this.#head * 2 > this.#entries.length) {
       this.#entries = this.#entries.slice(this.#head);
       this.#head = 0;

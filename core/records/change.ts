@@ -23,6 +23,8 @@ export interface CommitEvent {
   text?: string;
   /** As claimed by the source; empty when it claims none. */
   cid: string;
+  /** The source has already checked that the record has this CID. */
+  isVerified?: boolean;
 }
 
 /** A change of an account's hosting status (account hosting spec: deleted, takendown, suspended, deactivated). */
@@ -48,6 +50,10 @@ export type SourceEvent = CommitEvent | AccountEvent | IdentityEvent;
 export interface StreamPosition {
   source: string;
   position: string;
+  /** Unix microseconds of the event there, where the position itself is no time. */
+  timeUs?: number | undefined;
+  /** Of the lead under which it was read: what an earlier leader writes late is ignored. @default 0 */
+  epoch?: number;
 }
 
 /** What was written, in order. */

@@ -19,6 +19,7 @@ export interface Lanes {
 
 export interface LanesParts {
   limits: { maxIntercepts: number; maxLaneWaitMs: number };
+  interceptors: RecordInterceptor[];
   /** Aborts when the server stops: what is still in a lane then is not done. */
   signal: AbortSignal;
   /** Whether something newer is known: side effects must not repeat for old news. */
@@ -38,8 +39,7 @@ interface Lane {
 }
 
 export function createLanes(parts: LanesParts): Lanes {
-  const { limits, signal, isStale, goOn, leaveOut, events, log } = parts;
-  const interceptors: RecordInterceptor[] = [];
+  const { limits, interceptors, signal, isStale, goOn, leaveOut, events, log } = parts;
   const lanes = new Map<string, Lane>();
   const slots = createSlots(limits.maxIntercepts);
 

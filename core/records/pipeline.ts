@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
-import type { BulkInsert, Database } from "../db/database.ts";
+import type { BulkInsert, Database, SqlValue } from "../db/database.ts";
 import { explain } from "../errors.ts";
 import type { Events } from "../events.ts";
 import type { CheckResult } from "../health.ts";
@@ -41,6 +41,11 @@ export interface PipelineLimits {
 export interface Pipeline {
   /** Takes an event in; a promise means "wait before you send more". */
   ingest(event: SourceEvent, position?: StreamPosition): Promise<void> | void;
+  /**
+   * Takes in what belongs together, as a page of a backfill, and resolves when all of it is durable.
+   * @throws Error when the server stops before
+   */
+  ingestMany(events: readonly SourceEvent[]): Promise<Intake>;
   /** Takes a position whose event is nobody's concern, so that the source is not read from before it again. */
   skip(position: StreamPosition): Promise<void> | void;
   /** Runs before records are stored; in the order of registration. */
@@ -58,6 +63,16 @@ export interface Pipeline {
   close(): Promise<void>;
 }
 
+/** What became of events, in numbers. */
+export interface Intake {
+  /** In the index, or something newer is. */
+  stored: number;
+  /** Left out by an interceptor, or no lexicon tracks it. */
+  skipped: number;
+  /** Not acceptable: it names no record, has another CID than claimed, or the database refuses it. */
+  rejected: number;
+}
+
 export interface PipelineParts {
   db: Database;
   lexicons: Pick<LexiconRegistry, "isTracked">;
@@ -66,12 +81,15 @@ export interface PipelineParts {
   clock: Clock;
   log: Logger;
   limits?: PipelineLimits;
+  /** Shared between the pipelines of an app. @default none */
+  interceptors?: RecordInterceptor[];
 }
 
 const intoPositions: BulkInsert = {
   table: "happyview_stream_positions",
-  columns: { source: "text", position: "text", updated_at: "text" },
-  onConflict: "(source) DO UPDATE SET position = excluded.position, updated_at = excluded.updated_at",
+  columns: { source: "text", position: "text", time_us: "int", epoch: "int", updated_at: "text" },
+  onConflict: `(source) DO UPDATE SET position = excluded.position, time_us = excluded.time_us, epoch = excluded.epoch,
+    updated_at = excluded.updated_at WHERE happyview_stream_positions.epoch <= excluded.epoch`,
 };
 
 export function createPipeline(parts: PipelineParts): Pipeline {
@@ -81,11 +99,12 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   const stopping = new AbortController();
   const lanes = createLanes({
     limits: { maxIntercepts: 50, maxLaneWaitMs: 10_000, ...parts.limits },
+    interceptors: parts.interceptors ?? [],
     signal: stopping.signal,
     isStale,
     goOn: makeReady,
     leaveOut(entry) {
-      backlog.finish(entry.slot);
+      finish(entry, "skipped");
       backlog.settle();
     },
     events,
@@ -97,9 +116,14 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   let lastFailure: { at: number; error: unknown } | undefined;
   let writing: Promise<void> | undefined;
 
-  /** Everything that can be decided without waiting; true when the event goes on. */
-  function accept(event: SourceEvent): boolean {
-    if (event.kind !== "commit") return true;
+  function finish(entry: Entry, outcome: keyof Intake): void {
+    backlog.finish(entry.slot);
+    entry.finished?.(outcome);
+  }
+
+  /** Everything that can be decided without waiting: undefined when the event goes on. */
+  function refusal(event: SourceEvent): "skipped" | "rejected" | undefined {
+    if (event.kind !== "commit") return undefined;
     const subject = atUri(event.did, event.collection, event.rkey);
     const invalid = shapeProblem(event.did, event.collection, event.rkey);
     if (invalid) {
@@ -107,13 +131,13 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         subject: subject.slice(0, 300),
         reason: invalid,
       });
-      return false;
+      return "rejected";
     }
-    if (event.collection === lexiconSchema) return true;
-    if (!lexicons.isTracked(event.collection)) return false;
-    if (event.action === "delete") return true;
-    if (!event.record) return false;
-    if (cidMatches(event.record, event.cid)) return true;
+    if (event.collection === lexiconSchema) return undefined;
+    if (!lexicons.isTracked(event.collection)) return "skipped";
+    if (event.action === "delete") return undefined;
+    if (!event.record) return "rejected";
+    if (event.isVerified || cidMatches(event.record, event.cid)) return undefined;
     const { did, collection, rkey, cid } = event;
     log.warn("a record does not have the CID that its source claims; dropped", { uri: subject, cid });
     events.emit({
@@ -122,7 +146,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       subject,
       detail: { did, collection, rkey, cid },
     });
-    return false;
+    return "rejected";
   }
 
   async function isStale(event: CommitEvent, uri: string): Promise<boolean> {
@@ -150,10 +174,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     await nextTurn(); // what arrived in this turn of the event loop shares a transaction
     while (ready.length > 0) {
       const batch = ready.slice(0, limits.maxBatch);
-      await writeUntilDurable(batch);
+      const refused = await writeUntilDurable(batch);
       ready = ready.slice(batch.length);
       for (const entry of batch) {
-        backlog.finish(entry.slot);
+        finish(entry, refused.has(entry) ? "rejected" : "stored");
         const { event } = entry;
         if (event.kind === "commit" && inFlight.get(uriOf(event)) === event.rev)
           inFlight.delete(uriOf(event));
@@ -163,21 +187,28 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     }
   }
 
-  /** Retries for as long as the database is away; a single event that the database refuses is reported and left out. */
-  async function writeUntilDurable(batch: Entry[]): Promise<void> {
+  /**
+   * Retries for as long as the database is away; a single event that the database refuses is reported and left out.
+   * Returns what was refused.
+   */
+  async function writeUntilDurable(batch: Entry[]): Promise<Set<Entry>> {
     for (let attempt = 0; ; attempt++) {
       try {
         const applied = await writeBatch(batch);
         lastFailure = undefined;
         await announce(applied, batch);
-        return;
+        return new Set();
       } catch (error) {
         lastFailure = { at: clock.now(), error };
         // What is wrong with one event stays wrong: trying it for ever would hold up all others.
         if (!db.isTransient(error)) {
-          if (batch.length > 1) for (const entry of batch) await writeUntilDurable([entry]);
-          else refuse(batch[0]?.event, error);
-          return;
+          if (batch.length === 1) {
+            refuse(batch[0]?.event, error);
+            return new Set(batch);
+          }
+          const refused = new Set<Entry>();
+          for (const entry of batch) for (const one of await writeUntilDurable([entry])) refused.add(one);
+          return refused;
         }
         log.error("records cannot be written; trying again", {
           events: batch.length,
@@ -193,6 +224,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   async function writeBatch(batch: Entry[]): Promise<AppliedChange[]> {
     const positions = backlog.positionsAfter(batch.map((entry) => entry.slot));
     const result = await db.transaction(async (tx) => {
+      // What is newer is decided by reading before writing: no other pipeline may write in between.
+      await tx.lock(batch.map(({ event }) => event.did));
       const applied: AppliedChange[] = [];
       let commits: CommitEvent[] = [];
       for (const { event } of batch) {
@@ -206,7 +239,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       const now = clock.timestamp();
       await tx.insertMany(
         intoPositions,
-        positions.map(({ source, position }) => [source, position, now]),
+        positions.map((at) => toRow(at, now)),
       );
       return applied;
     });
@@ -248,7 +281,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const now = clock.timestamp();
     await db.insertMany(
       intoPositions,
-      positions.map(({ source, position }) => [source, position, now]),
+      positions.map((at) => toRow(at, now)),
     );
     backlog.confirm(positions);
     backlog.settle();
@@ -262,14 +295,35 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   }, 1000);
   saver.unref();
 
+  function take(entry: Entry): Promise<void> | undefined {
+    backlog.add(entry.slot);
+    if (stopping.signal.aborted) return undefined;
+    const refused = refusal(entry.event);
+    if (refused) finish(entry, refused);
+    else if (!lanes.take(entry)) makeReady(entry);
+    return backlog.room();
+  }
+
   return {
-    ingest(event, position) {
-      const entry: Entry = { event, slot: { position, done: false } };
-      backlog.add(entry.slot);
-      if (stopping.signal.aborted) return;
-      if (!accept(event)) backlog.finish(entry.slot);
-      else if (!lanes.take(entry)) makeReady(entry);
-      return backlog.room();
+    ingest: (event, position) => take({ event, slot: { position, done: false } }),
+    async ingestMany(events) {
+      const stopped = abortOf(stopping.signal);
+      const outcomes: Promise<keyof Intake>[] = [];
+      try {
+        for (const event of events) {
+          stopping.signal.throwIfAborted();
+          const { promise, resolve: finished } = Promise.withResolvers<keyof Intake>();
+          outcomes.push(promise);
+          const wait = take({ event, slot: { position: undefined, done: false }, finished });
+          if (wait) await Promise.race([wait, stopped.promise]);
+        }
+        const intake: Intake = { stored: 0, skipped: 0, rejected: 0 };
+        for (const outcome of await Promise.race([Promise.all(outcomes), stopped.promise]))
+          intake[outcome] += 1;
+        return intake;
+      } finally {
+        stopped.end();
+      }
     },
     skip(position) {
       backlog.add({ position, done: true });
@@ -304,6 +358,19 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       await savePositions();
     },
   };
+}
+
+/** Rejects when the signal aborts; `end` lets go of the signal. */
+function abortOf(signal: AbortSignal): { promise: Promise<never>; end: () => void } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  promise.catch(() => {}); // nobody may be waiting any more
+  const abort = (): void => reject(signal.reason as Error);
+  signal.addEventListener("abort", abort);
+  return { promise, end: () => signal.removeEventListener("abort", abort) };
+}
+
+function toRow({ source, position, timeUs, epoch }: StreamPosition, now: string): SqlValue[] {
+  return [source, position, timeUs ?? null, epoch ?? 0, now];
 }
 
 function uriOf(event: CommitEvent): string {

@@ -11,7 +11,7 @@ export function recording(db: Database): { db: Database; statements(): Statement
   const note = (sql: string, params: readonly SqlValue[]): void => {
     if (!/^\s*INSERT[^;]*VALUES/i.test(sql)) seen.set(sql, { sql, params });
   };
-  const wrap = (inner: Queries): Queries => ({
+  const wrap = <Q extends Queries>(inner: Q): Q => ({
     ...inner,
     all(sql, params = []) {
       note(sql, params);

@@ -1,0 +1,266 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { explain } from "../../core/errors.ts";
+import { documentUrl } from "../../core/identity/did-document.ts";
+import type { PluginApp } from "../../core/index.ts";
+import type { OutgoingFetch } from "../../core/http/outgoing.ts";
+import type { Database } from "../../core/db/database.ts";
+import type { Pipeline } from "../../core/records/pipeline.ts";
+import { discover } from "./discover.ts";
+import { createHosts } from "./hosts.ts";
+import type { Hub } from "./hub.ts";
+import type { Jobs } from "./jobs.ts";
+import { createLedger } from "./ledger.ts";
+import { outcomeOf } from "./outcome.ts";
+import type { Method } from "./plan.ts";
+import type { Concurrency } from "./settings.ts";
+import type { Unit } from "./unit.ts";
+import type { Units } from "./units.ts";
+import { workOn } from "./work.ts";
+
+export interface RunParts {
+  app: Pick<PluginApp, "identity" | "config" | "clock" | "log">;
+  /** The connections of backfills. */
+  db: Database;
+  pipeline: Pick<Pipeline, "ingestMany">;
+  fetch: OutgoingFetch;
+  jobs: Jobs;
+  units: Units;
+  hub: Hub;
+  concurrency: Concurrency;
+  discoveryWindow: number;
+  leaseMs: number;
+  jobId: string;
+  method: Method;
+}
+
+/** The work of this process on one job. */
+export interface Run {
+  /** Ends it: what is in hand goes back to where its last durable page left it. */
+  stop(): Promise<void>;
+  /** Resolves when nothing is left to do here, or it was stopped. Never rejects. */
+  readonly over: Promise<void>;
+}
+
+const idleMs = 250;
+const countEveryMs = 1000;
+const claimSize = 100;
+
+/** A directory that is away holds up everybody; giving up on it soon would fail every unit. */
+const directoryDownAfter = 20;
+
+export function startRun(parts: RunParts): Run {
+  const { app, db, jobs, units, hub, jobId, concurrency, leaseMs } = parts;
+  const { resolution, pds, didsPerPds, maxAttempts } = concurrency;
+  const { now } = app.clock;
+  const { log } = app;
+  const token = randomUUID();
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const ledger = createLedger({ db, log, jobId, token });
+  const hosts = createHosts({ total: pds * didsPerPds, perHost: didsPerPds, now });
+  const directories = createHosts({
+    total: resolution,
+    perHost: resolution,
+    downAfter: directoryDownAfter,
+    now,
+  });
+  const windowSize = 3 * pds * didsPerPds + resolution;
+  const inHand = new Map<string, Promise<void>>();
+  const perHost = new Map<string, number>();
+  let isDiscovering = true;
+  let wake = (): void => {};
+
+  async function handle(unit: Unit): Promise<void> {
+    const { did } = unit;
+    try {
+      const host = (unit.pdsEndpoint ??= await lookUp(did));
+      if (hosts.unavailable(perHost).includes(host)) return ledger.note({ unit, status: "pending" });
+      await occupying(host, () => workOn(Object.assign(unit, { pdsEndpoint: host }), parts.method, work));
+      ledger.note({ unit, status: "completed" });
+      hub.emit(jobId, { type: "repo_fetched", did, pds_endpoint: host, records_fetched: unit.records });
+    } catch (error) {
+      await putBack(unit, error);
+    }
+  }
+
+  async function lookUp(did: string): Promise<string> {
+    const directory = new URL(documentUrl(did, app.config.network.plcUrl)).origin;
+    const endpoint = await directories.request(directory, signal, () => app.identity.pds(did));
+    hub.emit(jobId, { type: "repo_resolved", did, pds_endpoint: endpoint });
+    return endpoint;
+  }
+
+  async function occupying(host: string, task: () => Promise<void>): Promise<void> {
+    perHost.set(host, (perHost.get(host) ?? 0) + 1);
+    try {
+      await task();
+    } finally {
+      const left = (perHost.get(host) ?? 1) - 1;
+      if (left > 0) perHost.set(host, left);
+      else perHost.delete(host);
+    }
+  }
+
+  const work = {
+    db,
+    identity: app.identity,
+    pipeline: parts.pipeline,
+    fetch: parts.fetch,
+    hosts,
+    signal,
+    advanced: (unit: Unit) => ledger.note({ unit, status: "running" }),
+  };
+
+  async function putBack(unit: Unit, error: unknown): Promise<void> {
+    const { attempts } = unit;
+    const isDatabaseAway = db.isTransient(error) && !(error instanceof TypeError);
+    const { status, downHost, ...rest } = outcomeOf(error, {
+      attempts,
+      maxAttempts,
+      nowMs: now(),
+      isStopping: signal.aborted,
+      isDatabaseAway,
+    });
+    unit.attempts = rest.attempts;
+    ledger.note({ unit, status, ...rest });
+    if (rest.failure === undefined) return;
+    const { kind, message } = rest.failure;
+    log.debug("a repo could not be fetched", {
+      job: jobId,
+      did: unit.did,
+      status,
+      kind,
+      error: explain(error),
+    });
+    const willRetry = status === "retrying";
+    hub.emit(jobId, { type: "repo_failed", did: unit.did, kind, message, will_retry: willRetry });
+    if (downHost === undefined || unit.pdsEndpoint !== downHost) return;
+    log.warn("a host is down; its repos have failed", { job: jobId, host: downHost, reason: message });
+    await units.failHost(jobId, downHost, rest.failure);
+  }
+
+  /** Takes more units in hand while there is room; true when it got some. */
+  async function fill(): Promise<boolean> {
+    const room = windowSize - inHand.size;
+    if (room <= 0) return false;
+    const claimed = await units.claim(jobId, token, Math.min(room, claimSize), hosts.unavailable(perHost));
+    for (const unit of claimed) {
+      const task = handle(unit)
+        .catch((error) => log.error("a repo was left in mid-work", { did: unit.did, error: explain(error) }))
+        .finally(() => {
+          inHand.delete(unit.did);
+          wake();
+        });
+      inHand.set(unit.did, task);
+    }
+    return claimed.length > 0;
+  }
+
+  async function untilSomethingChanges(): Promise<void> {
+    const woken = new Promise<void>((go) => (wake = go));
+    await Promise.race([woken, sleep(idleMs, undefined, { signal }).catch(() => {})]);
+  }
+
+  async function findRepos(): Promise<void> {
+    await jobs.setStage(jobId, "discovering_repos");
+    hub.emit(jobId, { type: "job_stage_changed", stage: "discovering_repos" });
+    await discover({
+      db,
+      fetch: parts.fetch,
+      units,
+      log,
+      relayUrl: app.config.network.relayUrl,
+      jobId,
+      token,
+      leaseMs,
+      window: parts.discoveryWindow,
+      signal,
+      found: () => wake(),
+    });
+    await jobs.setStage(jobId, "resolving_and_fetching");
+    hub.emit(jobId, { type: "job_stage_changed", stage: "resolving_and_fetching" });
+  }
+
+  async function fetchRepos(): Promise<void> {
+    while (!signal.aborted) {
+      const got = await fill();
+      if (signal.aborted) return;
+      if (!got && inHand.size === 0 && !isDiscovering) {
+        await ledger.flush();
+        if ((await units.left(jobId)) === 0) return;
+      }
+      if (!got) await untilSomethingChanges();
+    }
+  }
+
+  async function run(): Promise<void> {
+    await units.release(jobId);
+    const discovery = findRepos().finally(() => {
+      isDiscovering = false;
+      wake();
+    });
+    await Promise.all([discovery, patiently(fetchRepos)]);
+  }
+
+  /** A database that is away for a while ends nothing. */
+  async function patiently(task: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        return await task();
+      } catch (error) {
+        if (signal.aborted) return;
+        if (!db.isTransient(error)) throw error;
+        log.warn("the backfill waits for the database", { job: jobId, error: explain(error) });
+        await sleep(1000, undefined, { signal });
+      }
+    }
+  }
+
+  const counter = setInterval(() => void count().catch(() => {}), countEveryMs);
+  async function count(): Promise<void> {
+    const row = await jobs.refresh(jobId);
+    if (!row) return;
+    const { total_repos, resolved_repos, processed_repos, failed_repos, total_records } = row;
+    hub.emit(jobId, {
+      type: "job_counters",
+      total_repos,
+      resolved_repos,
+      processed_repos,
+      failed_repos,
+      total_records,
+    });
+  }
+  const beat = setInterval(() => {
+    units
+      .extend(token)
+      .catch((error) =>
+        log.warn("the leases of a backfill could not be prolonged", { error: explain(error) }),
+      );
+    // What processes hold that are gone comes back to the queue.
+    units.release(jobId).catch(() => {});
+  }, leaseMs / 3);
+
+  const over = run()
+    .catch((error: unknown) => {
+      if (!signal.aborted) log.error("a backfill stopped", { job: jobId, error: explain(error) });
+    })
+    .then(async () => {
+      clearInterval(counter);
+      clearInterval(beat);
+      stopping.abort(new Error("the backfill stops"));
+      await Promise.all(inHand.values());
+      await ledger.close();
+      await units.release(jobId, token);
+    })
+    .catch((error: unknown) => log.error("a backfill did not end cleanly", { error: explain(error) }));
+
+  return {
+    over,
+    async stop() {
+      stopping.abort(new Error("the backfill stops"));
+      wake();
+      await over;
+    },
+  };
+}
