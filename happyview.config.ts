@@ -1,4 +1,5 @@
 import { defineConfig } from "happyview";
+import { backfill } from "happyview/plugins/backfill";
 import { deadLetters } from "happyview/plugins/dead-letters";
 import { eventLog } from "happyview/plugins/event-log";
 import { firehose } from "happyview/plugins/firehose";
@@ -8,7 +9,7 @@ import { networkLexicons } from "happyview/plugins/network-lexicons";
 import { users } from "happyview/plugins/users";
 
 export default defineConfig({
-  plugins: [eventLog(), firehose(), luaScripts(), deadLetters(), jobs(), networkLexicons(), users()],
+  plugins: [eventLog(), firehose(), backfill(), luaScripts(), deadLetters(), jobs(), networkLexicons(), users()],
   lexicons: {
     "xyz.statusphere.listStatuses": { targetCollection: "xyz.statusphere.status" },
     "xyz.statusphere.countByEmoji": { targetCollection: "xyz.statusphere.status" },

@@ -48,9 +48,12 @@ interface Host {
 export interface Hosts {
   /** @throws HostUnavailable where waiting would take long, and whatever `send` throws */
   request<T>(host: string, signal: AbortSignal, send: () => Promise<T>): Promise<T>;
-  /** Hosts that should get no work now, when so many units each are in hand. */
-  unavailable(inHand: ReadonlyMap<string, number>): string[];
+  /** How many more units of a host to take in hand, when so many are. */
+  room(host: string, inHand: number): number;
 }
+
+/** Units in hand for each request that may be in flight, so that the next is ready when one ends. */
+const unitsPerRequest = 4;
 
 const baseCoolMs = 500;
 const maxCoolMs = 120_000;
@@ -168,12 +171,10 @@ export function createHosts(limits: HostLimits): Hosts {
         next();
       }
     },
-    unavailable: (inHand) =>
-      [...new Set([...inHand.keys(), ...hosts.keys()])].filter((name) => {
-        const host = hosts.get(name);
-        if (host && (host.isDown || host.coolUntil > now())) return true;
-        const width = host ? widthOf(host) : perHost;
-        return (inHand.get(name) ?? 0) >= 2 * width;
-      }),
+    room(name, inHand) {
+      const host = hosts.get(name);
+      if (host && (host.isDown || host.coolUntil > now())) return 0;
+      return Math.max(unitsPerRequest * (host ? widthOf(host) : perHost) - inHand, 0);
+    },
   };
 }

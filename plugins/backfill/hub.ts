@@ -1,4 +1,4 @@
-import type { JobStage, JobStatus, JobView } from "./job.ts";
+import type { JobRow, JobStage, JobStatus, JobView } from "./job.ts";
 
 /** What the event stream of a job tells (sync-and-xrpc §3.8). */
 export type JobEvent =
@@ -40,4 +40,10 @@ export function createHub(): Hub {
       };
     },
   };
+}
+
+/** The counters of a job as an event. */
+export function countersOf(job: JobRow): JobEvent {
+  const { total_repos, resolved_repos, processed_repos, failed_repos, total_records } = job;
+  return { type: "job_counters", total_repos, resolved_repos, processed_repos, failed_repos, total_records };
 }

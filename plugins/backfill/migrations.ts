@@ -63,6 +63,6 @@ function tables({ int, text }: { int: string; text: string }): string {
     lease_until ${int},
     PRIMARY KEY (job_id, did)
   );
-  CREATE INDEX happyview_backfill_repos_by_status ON happyview_backfill_repos (job_id, status, did);
+  CREATE INDEX happyview_backfill_repos_by_status ON happyview_backfill_repos (job_id, status, pds_endpoint, did);
   CREATE INDEX happyview_backfill_repos_claimed ON happyview_backfill_repos (claimed_by) WHERE claimed_by IS NOT NULL;`;
 }

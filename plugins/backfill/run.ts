@@ -8,7 +8,7 @@ import type { Database } from "../../core/db/database.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
 import { discover } from "./discover.ts";
 import { createHosts } from "./hosts.ts";
-import type { Hub } from "./hub.ts";
+import { countersOf, type Hub } from "./hub.ts";
 import type { Jobs } from "./jobs.ts";
 import { createLedger } from "./ledger.ts";
 import { outcomeOf } from "./outcome.ts";
@@ -45,6 +45,7 @@ export interface Run {
 const idleMs = 250;
 const countEveryMs = 1000;
 const claimSize = 100;
+const lookEveryMs = 500;
 
 /** A directory that is away holds up everybody; giving up on it soon would fail every unit. */
 const directoryDownAfter = 20;
@@ -68,6 +69,8 @@ export function startRun(parts: RunParts): Run {
   const windowSize = 3 * pds * didsPerPds + resolution;
   const inHand = new Map<string, Promise<void>>();
   const perHost = new Map<string, number>();
+  /** Hosts that units wait for in the queue. */
+  let waitingHosts = new Set<string>();
   let isDiscovering = true;
   let wake = (): void => {};
 
@@ -75,7 +78,11 @@ export function startRun(parts: RunParts): Run {
     const { did } = unit;
     try {
       const host = (unit.pdsEndpoint ??= await lookUp(did));
-      if (hosts.unavailable(perHost).includes(host)) return ledger.note({ unit, status: "pending" });
+      if (hosts.room(host, perHost.get(host) ?? 0) === 0) {
+        ledger.note({ unit, status: "pending" });
+        waitingHosts.add(host);
+        return;
+      }
       await occupying(host, () => workOn(Object.assign(unit, { pdsEndpoint: host }), parts.method, work));
       ledger.note({ unit, status: "completed" });
       hub.emit(jobId, { type: "repo_fetched", did, pds_endpoint: host, records_fetched: unit.records });
@@ -142,9 +149,20 @@ export function startRun(parts: RunParts): Run {
 
   /** Takes more units in hand while there is room; true when it got some. */
   async function fill(): Promise<boolean> {
-    const room = windowSize - inHand.size;
-    if (room <= 0) return false;
-    const claimed = await units.claim(jobId, token, Math.min(room, claimSize), hosts.unavailable(perHost));
+    let taken = 0;
+    for (const host of waitingHosts) {
+      const room = Math.min(hosts.room(host, perHost.get(host) ?? 0), windowSize - inHand.size);
+      if (room === 0) continue;
+      const claimed = await units.claim(jobId, token, host, room);
+      if (claimed.length < room) waitingHosts.delete(host);
+      taken += begin(claimed);
+    }
+    const room = Math.min(windowSize - inHand.size, claimSize);
+    if (room > 0) taken += begin(await units.claim(jobId, token, null, room));
+    return taken > 0;
+  }
+
+  function begin(claimed: readonly Unit[]): number {
     for (const unit of claimed) {
       const task = handle(unit)
         .catch((error) => log.error("a repo was left in mid-work", { did: unit.did, error: explain(error) }))
@@ -154,7 +172,7 @@ export function startRun(parts: RunParts): Run {
         });
       inHand.set(unit.did, task);
     }
-    return claimed.length > 0;
+    return claimed.length;
   }
 
   async function untilSomethingChanges(): Promise<void> {
@@ -183,7 +201,12 @@ export function startRun(parts: RunParts): Run {
   }
 
   async function fetchRepos(): Promise<void> {
+    let lookedAt = 0;
     while (!signal.aborted) {
+      if (inHand.size < windowSize / 2 && now() - lookedAt > lookEveryMs) {
+        lookedAt = now();
+        waitingHosts = new Set([...waitingHosts, ...(await units.waitingHosts(jobId))]);
+      }
       const got = await fill();
       if (signal.aborted) return;
       if (!got && inHand.size === 0 && !isDiscovering) {
@@ -220,16 +243,7 @@ export function startRun(parts: RunParts): Run {
   const counter = setInterval(() => void count().catch(() => {}), countEveryMs);
   async function count(): Promise<void> {
     const row = await jobs.refresh(jobId);
-    if (!row) return;
-    const { total_repos, resolved_repos, processed_repos, failed_repos, total_records } = row;
-    hub.emit(jobId, {
-      type: "job_counters",
-      total_repos,
-      resolved_repos,
-      processed_repos,
-      failed_repos,
-      total_records,
-    });
+    if (row) hub.emit(jobId, countersOf(row));
   }
   const beat = setInterval(() => {
     units

@@ -1,7 +1,7 @@
 import { explain } from "../../core/errors.ts";
 import type { PluginApp } from "../../core/index.ts";
 import type { Database } from "../../core/db/database.ts";
-import type { Hub } from "./hub.ts";
+import { countersOf, type Hub } from "./hub.ts";
 import type { Jobs } from "./jobs.ts";
 import type { JobRow } from "./job.ts";
 import { plan, type Method } from "./plan.ts";
@@ -98,6 +98,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
   function ended(job: JobRow | undefined): void {
     if (!job) return;
     const { id, status, error, collection } = job;
+    hub.emit(id, countersOf(job));
     hub.emit(id, { type: "job_completed", status, error });
     if (status === "paused") return;
     const detail = {

@@ -7,8 +7,10 @@ import type { Failure } from "./failure.ts";
 export interface Units {
   /** Adds accounts found under a collection; one that is known learns of the collection. */
   add(tx: Queries, jobId: string, collection: string, dids: readonly string[]): Promise<void>;
-  /** Takes some to work on, under a lease; none of the hosts in `except`. */
-  claim(jobId: string, token: string, limit: number, except: readonly string[]): Promise<Unit[]>;
+  /** Takes some of a host to work on, under a lease; with null, of those whose host is not known yet. */
+  claim(jobId: string, token: string, host: string | null, limit: number): Promise<Unit[]>;
+  /** The hosts of units that wait. */
+  waitingHosts(jobId: string): Promise<string[]>;
   /** Prolongs the leases. */
   extend(token: string): Promise<void>;
   /** Gives back what processes hold that are gone; and all that `token` holds, when given. */
@@ -33,22 +35,9 @@ export function createUnits(db: Database, leaseMs: number): Units {
   const now = databaseNow(db);
   const lease = Math.round(leaseMs);
   const lock = db.dialect === "sqlite" ? "" : "FOR UPDATE SKIP LOCKED"; // a transaction on SQLite excludes all others
-  const isExcepted =
-    db.dialect === "sqlite"
-      ? "pds_endpoint IN (SELECT value FROM json_each(?))"
-      : "pds_endpoint IN (SELECT json_array_elements_text(?::json))";
-
-  const take = (tx: Queries, status: string, jobId: string, token: string, limit: number, except: string) =>
-    tx.all<UnitRow>(
-      `UPDATE happyview_backfill_repos SET status = 'running', claimed_by = ?, lease_until = ${now} + ${lease}
-       WHERE job_id = ? AND did IN (
-         SELECT did FROM happyview_backfill_repos
-         WHERE job_id = ? AND status = '${status}' ${status === "retrying" ? `AND not_before <= ${now}` : ""}
-           AND (pds_endpoint IS NULL OR NOT ${isExcepted})
-         ORDER BY did LIMIT ? ${lock})
-       RETURNING ${unitColumns}`,
-      [token, jobId, jobId, except, limit],
-    );
+  const isDue = `(status = 'pending' OR (status = 'retrying' AND not_before <= ${now}))`;
+  const ofHost = (host: string | null): string =>
+    host === null ? "pds_endpoint IS NULL" : "pds_endpoint = ?";
 
   return {
     async add(tx, jobId, collection, dids) {
@@ -58,14 +47,30 @@ export function createUnits(db: Database, leaseMs: number): Units {
         [...new Set(dids)].toSorted().map((did) => [jobId, did, collection]),
       );
     },
-    async claim(jobId, token, limit, except) {
-      const excepted = JSON.stringify(except);
-      return db.transaction(async (tx) => {
-        const rows = await take(tx, "retrying", jobId, token, limit, excepted);
-        if (rows.length < limit)
-          rows.push(...(await take(tx, "pending", jobId, token, limit - rows.length, excepted)));
-        return rows.map(toUnit);
-      });
+    async claim(jobId, token, host, limit) {
+      const of = host === null ? [jobId] : [jobId, host];
+      const waits = `job_id = ? AND status IN ('pending', 'retrying') AND ${ofHost(host)} AND ${isDue}`;
+      // Asked of the reader first: an idle job must not take the writer from live events.
+      const some = await db.get(`SELECT 1 AS one FROM happyview_backfill_repos WHERE ${waits} LIMIT 1`, of);
+      if (!some) return [];
+      const rows = await db.transaction((tx) =>
+        tx.all<UnitRow>(
+          `UPDATE happyview_backfill_repos SET status = 'running', claimed_by = ?, lease_until = ${now} + ${lease}
+           WHERE job_id = ? AND did IN (
+             SELECT did FROM happyview_backfill_repos WHERE ${waits} ORDER BY did LIMIT ? ${lock})
+           RETURNING ${unitColumns}`,
+          [token, jobId, ...of, limit],
+        ),
+      );
+      return rows.map(toUnit);
+    },
+    async waitingHosts(jobId) {
+      const rows = await db.all<{ host: string }>(
+        `SELECT DISTINCT pds_endpoint AS host FROM happyview_backfill_repos
+         WHERE job_id = ? AND status IN ('pending', 'retrying') AND pds_endpoint IS NOT NULL AND ${isDue}`,
+        [jobId],
+      );
+      return rows.map(({ host }) => host);
     },
     async extend(token) {
       await db.run(

@@ -1,10 +1,11 @@
 import { defineConfig } from "happyview";
+import { backfill } from "happyview/plugins/backfill";
 import { eventLog } from "happyview/plugins/event-log";
 import { firehose } from "happyview/plugins/firehose";
 import { luaScripts } from "happyview/plugins/lua-scripts";
 
 export default defineConfig({
-  plugins: [eventLog(), firehose(), luaScripts()],
+  plugins: [eventLog(), firehose(), backfill(), luaScripts()],
   lexicons: {
     "xyz.statusphere.listStatuses": { targetCollection: "xyz.statusphere.status" },
     "xyz.statusphere.countByEmoji": { targetCollection: "xyz.statusphere.status" },
