@@ -1,12 +1,77 @@
 import { definePlugin, HttpError, reply } from "../../core/index.ts";
+import { publicUrl } from "../../core/config/resolve.ts";
+import { keysAdmin } from "./admin-keys.ts";
+import { usersAdmin } from "./admin-users.ts";
+import { createIdentify, type Identify } from "./identify.ts";
+import { createApiKeys } from "./keys.ts";
+import { migrations } from "./migrations.ts";
+import { allPermissions } from "./permissions.ts";
+import { verifyServiceAuth } from "./service-auth.ts";
+import { createUserStore } from "./store.ts";
 
-/** Who is signed in to the dashboard (admin-api §1.3). Signing in itself comes with OAuth; until then nobody is. */
+export interface UsersOptions {
+  /** DIDs that may do everything; they are users from the first start on, so that nobody else becomes the first one. */
+  admins?: readonly string[];
+}
+
+/** What plugins that recognise accounts (sessions, cookies) get. */
+export interface UsersApi extends Pick<Identify, "account"> {
+  isUser(did: string): Promise<boolean>;
+  /** True while nobody is a user: the first one who signs in becomes super user. */
+  isEmpty(): Promise<boolean>;
+}
+
+/** The method that a service-auth token for the admin API may name. */
+const adminMethod = "dev.happyview.admin";
+
+/**
+ * Who may use the admin API: users with permissions, `hv_…` keys, and service-auth tokens of users (admin-api §1).
+ * @example plugins: [users({ admins: ["did:plc:…"] })]
+ */
 export const users = definePlugin({
   name: "users",
-  setup(app) {
+  migrations,
+  async setup(app, { admins = [] }: UsersOptions): Promise<UsersApi> {
+    const store = createUserStore(app);
+    const keys = createApiKeys(app);
+    const identify = createIdentify(store, keys, app);
+    for (const did of admins) await makeAdmin(did);
+
+    async function makeAdmin(did: string): Promise<void> {
+      const isFirst = await store.isEmpty();
+      const added = await store.add({ did, isSuper: isFirst, permissions: allPermissions, by: null });
+      const known = added ?? (await store.byDid(did));
+      if (known) await store.change(known.id, { grant: allPermissions, revoke: [], by: null });
+    }
+
+    app.callers.admin.push(async ({ headers }) => {
+      const [scheme, token = ""] = (headers.get("authorization") ?? "").split(" ", 2);
+      if ((scheme === "Bearer" || scheme === "DPoP") && token.startsWith("hv_")) return identify.key(token);
+      return undefined;
+    });
+    app.callers.admin.push(async ({ headers }) => {
+      const [scheme, token = ""] = (headers.get("authorization") ?? "").split(" ", 2);
+      if (scheme !== "Bearer" || token.startsWith("hv_")) return undefined;
+      const { identity, clock, config } = app;
+      const audience = `did:web:${encodeURIComponent(new URL(publicUrl(config)).host)}`;
+      const did = await verifyServiceAuth(token, {
+        identity,
+        audience,
+        methods: [adminMethod],
+        now: clock.now,
+      });
+      return identify.account(did);
+    });
+    usersAdmin(app, store);
+    keysAdmin(app, keys, store);
     app.http.route("GET /auth/me", () => {
       throw new HttpError(401, "not authenticated");
     });
     app.http.route("POST /auth/logout", () => reply(200, null));
+    return {
+      account: identify.account,
+      isUser: async (did) => (await store.byDid(did)) !== undefined,
+      isEmpty: store.isEmpty,
+    };
   },
 });
