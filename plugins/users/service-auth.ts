@@ -20,7 +20,7 @@ const claims = z.object({
   lxm: z.string().optional(),
 });
 
-const forbiddenTypes = ["at+jwt", "refresh+jwt", "dpop+jwt"];
+const forbiddenTypes = new Set(["at+jwt", "refresh+jwt", "dpop+jwt"]);
 
 /**
  * The DID that signed an inter-service JWT (AT Protocol XRPC spec, inter-service authentication; admin-api §1.2). Unlike
@@ -33,7 +33,7 @@ export async function verifyServiceAuth(jwt: string, parts: ServiceAuthParts): P
   if (segments.length !== 3) throw refused("invalid JWT structure");
   const { alg, typ } = decode(head, header, "invalid JWT header");
   const { iss, aud, exp, lxm } = decode(body, claims, "invalid JWT payload");
-  if (typ !== undefined && forbiddenTypes.includes(typ.toLowerCase())) throw refused("forbidden JWT typ");
+  if (typ !== undefined && forbiddenTypes.has(typ.toLowerCase())) throw refused("forbidden JWT typ");
   if (alg !== "ES256" && alg !== "ES256K") throw refused("unsupported JWT algorithm");
   if (exp * 1000 <= parts.now()) throw refused("JWT expired");
   if (aud.split("#", 1)[0] !== parts.audience) throw refused(`JWT audience is not ${parts.audience}`);

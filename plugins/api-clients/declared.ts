@@ -1,0 +1,56 @@
+import { HappyViewError, type PluginApp } from "../../core/index.ts";
+import type { ClientType } from "./client.ts";
+import type { ApiClients } from "./store.ts";
+
+/** A client that the config declares; its secret is named, never written down. */
+export interface DeclaredClient {
+  name: string;
+  /** `hvc_…`, the same in every environment that should share it. */
+  clientKey: string;
+  /** The OAuth client_id that the app uses at PDSes. */
+  clientIdUrl: string;
+  clientUri: string;
+  redirectUris: readonly string[];
+  /** @default "public", for a secret belongs into the environment */
+  type?: ClientType;
+  /** The environment variable that holds `hvs_…`; needed by confidential clients. */
+  secretEnv?: string;
+  /** @default "atproto" */
+  scopes?: string;
+  allowedOrigins?: readonly string[];
+  rateLimit?: { capacity: number; refillRate: number };
+}
+
+/** Makes the stored clients of the config agree with it; those that an admin made are left alone. */
+export async function deploy(
+  declared: readonly DeclaredClient[],
+  clients: ApiClients,
+  { config, log }: Pick<PluginApp, "config" | "log">,
+): Promise<void> {
+  const wanted = new Set(declared.map(({ clientIdUrl }) => clientIdUrl));
+  for (const client of await clients.list({ origin: "config" }))
+    if (!wanted.has(client.clientIdUrl)) await clients.remove(client.id);
+  for (const each of declared) {
+    const { rateLimit, type = "public", secretEnv: _, ...fields } = each;
+    const secret = type === "confidential" ? secretOf(each, config.env) : undefined;
+    const limits = {
+      rateLimitCapacity: rateLimit?.capacity,
+      rateLimitRefillRate: rateLimit?.refillRate,
+    };
+    const known = await clients.byClientId(each.clientIdUrl);
+    if (known) {
+      if (known.clientKey !== each.clientKey)
+        log.warn("a declared API client has another key in the database, which stays", { client: each.name });
+      await clients.change(known.id, { ...fields, ...limits, secret });
+    } else await clients.create({ ...fields, ...limits, type, secret, createdBy: null, origin: "config" });
+  }
+}
+
+function secretOf({ name, secretEnv }: DeclaredClient, env: PluginApp["config"]["env"]): string {
+  const secret = secretEnv === undefined ? undefined : env[secretEnv];
+  if (secret && /^hvs_.{32,}$/.test(secret)) return secret;
+  throw new HappyViewError("CONFIG_INVALID", {
+    message: `the API client "${name}" is confidential, and ${secretEnv ?? "no variable"} holds no secret of it`,
+    hint: `name a variable in its \`secretEnv\` and set it to hvs_$(openssl rand -hex 32)`,
+  });
+}
