@@ -164,7 +164,9 @@ export async function createApp(options: AppOptions): Promise<App> {
         admin: { route: open("admin route", admin.route) as typeof admin.route, list: admin.list },
         xrpc: {
           method: open("XRPC method", xrpc.method),
+          isMethod: xrpc.isMethod,
           resolve: open("XRPC resolver", xrpc.resolve),
+          defaultProcedure: open("default procedure", xrpc.defaultProcedure),
           listCondition: open("list condition", xrpc.listCondition),
           call: xrpc.call,
         },

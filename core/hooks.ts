@@ -33,7 +33,18 @@ export interface AppHooks {
   /** Something worth an entry in the event log happened (admin-api §2.10). */
   event: (event: LogEvent) => void | Promise<void>;
   /** An XRPC request is about to be dispatched; throw an HttpError to refuse it. */
-  request: (request: { http: HttpRequest; caller: Caller; nsid: string }) => void | Promise<void>;
+  request: (request: XrpcAdmission) => void | Promise<void>;
+}
+
+export interface XrpcAdmission {
+  http: HttpRequest;
+  caller: Caller;
+  nsid: string;
+  type: "query" | "procedure";
+  /** As in the URL, without the `?`. */
+  query: string;
+  /** Set them to have them on the answer, unless that is an error. */
+  headers: Record<string, string> | undefined;
 }
 
 export type Hooks = Hookable<AppHooks>;

@@ -32,6 +32,7 @@ export type { RecordBeforeEvent, RecordInterceptor } from "./records/intercept.t
 // HTTP and XRPC
 export type { HttpRequest } from "./http/request.ts";
 export { html, json, jsonText, redirect, reply, text, type Reply } from "./http/reply.ts";
+export { PdsAuthError, type PdsAnswer, type PdsSession, type PdsWriter } from "./xrpc/pds-writer.ts";
 export type { XrpcCall, XrpcMethod } from "./xrpc/dispatch.ts";
 export type { Caller, CallerStrategy } from "./http/caller.ts";
 

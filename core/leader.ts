@@ -51,15 +51,16 @@ export function createLeader(parts: LeaderParts): Leader {
   const { db, log, retryMs = 1500, beatMs = 1500 } = parts;
   const candidacies = new Map<string, Candidacy>();
   const seats = db.source.dialect === "postgres" ? postgresSeats(db.source.url, beatMs) : onlySeat(db);
-  new Gauge({
+  const roles = new Gauge({
     name: "happyview_leader",
     help: "1 while this process leads, 0 while another one may",
     labelNames: ["name"] as const,
-    registers: [parts.metrics],
+    registers: [],
     collect() {
       for (const [name, { leads }] of candidacies) this.set({ name }, leads ? 1 : 0);
     },
   });
+  parts.metrics.registerMetric(roles);
 
   return {
     while(name, work) {

@@ -5,42 +5,68 @@ const prefix = "enc:v1:";
 const nonceBytes = 12;
 const tagBytes = 16;
 
-/** Keeps values unreadable in the database: AES-256-GCM under TOKEN_ENCRYPTION_KEY, as nonce, ciphertext, tag. */
+/** Keeps values unreadable in the database: AES-256-GCM under TOKEN_ENCRYPTION_KEY, as nonce, ciphertext, tag (auth §3.2). */
 export interface SecretBox {
   /** False without a key: values are then kept as they are. */
   readonly isSealing: boolean;
   seal(text: string): string;
   /** Reads what was sealed, or kept as it was before there was a key. @throws Error when the key is not the one it was sealed with */
   open(stored: string): string;
+  /** The same as bytes, in HappyView's format. @throws Error without a key */
+  sealBytes(text: string): Uint8Array;
+  openBytes(stored: Uint8Array): string;
 }
 
-/** @param key base64 of 32 bytes; @throws HappyViewError CONFIG_INVALID for anything else (admin-api §4 ignores it silently) */
-export function createSecretBox(key: string | undefined): SecretBox {
-  const secret = key === undefined || key === "" ? undefined : Buffer.from(key, "base64");
-  if (secret && secret.length !== 32)
-    throw new HappyViewError("CONFIG_INVALID", {
-      message: "TOKEN_ENCRYPTION_KEY is not base64 of exactly 32 bytes",
-      hint: "make one with: openssl rand -base64 32",
-    });
+/**
+ * @param key base64 of 32 bytes
+ * @param previous a key that was in force before: what it sealed can still be read, and is sealed anew when it is written
+ * @throws HappyViewError CONFIG_INVALID for anything else (admin-api §4 ignores it silently)
+ */
+export function createSecretBox(key: string | undefined, previous?: string): SecretBox {
+  const secret = toSecret("TOKEN_ENCRYPTION_KEY", key);
+  const old = toSecret("TOKEN_ENCRYPTION_KEY_PREVIOUS", previous);
+
+  const sealBytes = (text: string): Buffer => {
+    if (!secret) throw new Error("TOKEN_ENCRYPTION_KEY is not set");
+    const nonce = randomBytes(nonceBytes);
+    const cipher = createCipheriv("aes-256-gcm", secret, nonce);
+    return Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
+  };
+  const openBytes = (stored: Uint8Array): string => {
+    if (!secret) throw new Error("it is encrypted, and TOKEN_ENCRYPTION_KEY is not set");
+    const bytes = Buffer.from(stored);
+    if (bytes.length < nonceBytes + tagBytes) throw new Error("it is too short to be an encrypted value");
+    try {
+      return decrypt(secret, bytes);
+    } catch (error) {
+      if (!old) throw new Error("it was encrypted with another TOKEN_ENCRYPTION_KEY", { cause: error });
+      return decrypt(old, bytes);
+    }
+  };
   return {
     isSealing: secret !== undefined,
-    seal(text) {
-      if (!secret) return text;
-      const nonce = randomBytes(nonceBytes);
-      const cipher = createCipheriv("aes-256-gcm", secret, nonce);
-      const sealed = Buffer.concat([nonce, cipher.update(text, "utf8"), cipher.final(), cipher.getAuthTag()]);
-      return prefix + sealed.toString("base64");
-    },
-    open(stored) {
-      if (!stored.startsWith(prefix)) return stored;
-      if (!secret) throw new Error("it is encrypted, and TOKEN_ENCRYPTION_KEY is not set");
-      const bytes = Buffer.from(stored.slice(prefix.length), "base64");
-      const decipher = createDecipheriv("aes-256-gcm", secret, bytes.subarray(0, nonceBytes));
-      decipher.setAuthTag(bytes.subarray(-tagBytes));
-      return Buffer.concat([
-        decipher.update(bytes.subarray(nonceBytes, -tagBytes)),
-        decipher.final(),
-      ]).toString("utf8");
-    },
+    seal: (text) => (secret ? prefix + sealBytes(text).toString("base64") : text),
+    open: (stored) =>
+      stored.startsWith(prefix) ? openBytes(Buffer.from(stored.slice(prefix.length), "base64")) : stored,
+    sealBytes,
+    openBytes,
   };
+}
+
+function decrypt(secret: Buffer, bytes: Buffer): string {
+  const decipher = createDecipheriv("aes-256-gcm", secret, bytes.subarray(0, nonceBytes));
+  decipher.setAuthTag(bytes.subarray(-tagBytes));
+  return Buffer.concat([decipher.update(bytes.subarray(nonceBytes, -tagBytes)), decipher.final()]).toString(
+    "utf8",
+  );
+}
+
+function toSecret(name: string, key: string | undefined): Buffer | undefined {
+  if (key === undefined || key === "") return undefined;
+  const secret = Buffer.from(key, "base64");
+  if (secret.length === 32) return secret;
+  throw new HappyViewError("CONFIG_INVALID", {
+    message: `${name} is not base64 of exactly 32 bytes`,
+    hint: "make one with: openssl rand -base64 32",
+  });
 }

@@ -10,6 +10,8 @@ export interface Caller {
   clientKey: string | null;
   /** Admin permissions; "all" for the instance's own key. */
   permissions: ReadonlySet<string> | "all";
+  /** The session by which the caller proved who it is, for plugins that keep sessions. */
+  sessionId?: string;
 }
 
 export const anonymous: Caller = Object.freeze({

@@ -10,7 +10,10 @@ export interface HttpRequest {
   readonly url: string;
   readonly headers: { get(name: string): string | null };
   readonly signal?: AbortSignal | undefined;
-  arrayBuffer(): Promise<ArrayBuffer>;
+  /** The address at the other end of the connection, where the runtime tells it. */
+  readonly remoteAddress?: string | undefined;
+  /** Refused with 413 above `maxBytes`. @default maxBodyBytes */
+  arrayBuffer(maxBytes?: number): Promise<ArrayBuffer>;
 }
 
 /** Bodies are bounded everywhere (admin-api §0.1). */

@@ -71,22 +71,23 @@ function toRequest(incoming: IncomingMessage): HttpRequest {
   return {
     method: incoming.method ?? "GET",
     url: incoming.url ?? "/",
+    remoteAddress: incoming.socket.remoteAddress,
     headers: {
       get(name) {
         const value = incoming.headers[name.toLowerCase()];
         return value === undefined ? null : Array.isArray(value) ? value.join(", ") : value;
       },
     },
-    arrayBuffer: () => readBody(incoming),
+    arrayBuffer: (maxBytes) => readBody(incoming, maxBytes),
   };
 }
 
-async function readBody(incoming: IncomingMessage): Promise<ArrayBuffer> {
+async function readBody(incoming: IncomingMessage, maxBytes = maxBodyBytes): Promise<ArrayBuffer> {
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of incoming as AsyncIterable<Buffer>) {
     size += chunk.length;
-    if (size > maxBodyBytes) throw new Rejection(413, "length limit exceeded");
+    if (size > maxBytes) throw new Rejection(413, "length limit exceeded");
     chunks.push(chunk);
   }
   const whole = new Uint8Array(size);

@@ -1,7 +1,7 @@
 import { HappyViewError, HttpError } from "../errors.ts";
 import type { Hooks } from "../hooks.ts";
 import { identifyXrpc, type Caller, type Callers } from "../http/caller.ts";
-import { toReply, type Reply } from "../http/reply.ts";
+import { reply, toReply, type Reply } from "../http/reply.ts";
 import { readJson, type HttpRequest } from "../http/request.ts";
 import type { RouteContext, Router } from "../http/router.ts";
 import type { Lexicon, LexiconRegistry } from "../lexicons/registry.ts";
@@ -33,10 +33,15 @@ export interface InternalCall extends Pick<XrpcCall, "nsid" | "type" | "caller" 
 /** A method that a plugin serves itself, with or without a lexicon. Its result is a Reply or a JSON value. */
 export interface XrpcMethod {
   type: "query" | "procedure";
+  /** Reads the body itself, which need not be JSON. @default false */
+  readsBody?: boolean;
   handle(call: XrpcCall): unknown;
 }
 
 /** Answers calls to lexicons before their default does (scripts); undefined passes. */
+/** What a procedure does whose lexicon has no script. */
+export type ProcedureDefault = (call: XrpcCall & { lexicon: Lexicon }) => Promise<unknown>;
+
 export type XrpcResolver = (call: XrpcCall & { lexicon: Lexicon }) => Promise<unknown> | undefined;
 
 /** Answers calls to NSIDs that are not registered. */
@@ -47,7 +52,11 @@ export type XrpcFallback = (
 export interface XrpcMethods {
   /** @example app.xrpc.method("com.example.ping", { type: "query", handle: () => ({ pong: true }) }); */
   method(nsid: string, method: XrpcMethod): void;
+  /** True for an NSID that a plugin serves. */
+  isMethod(nsid: string): boolean;
   resolve(resolver: XrpcResolver): void;
+  /** Answers procedures whose lexicon has no script; one plugin does. */
+  defaultProcedure(answer: ProcedureDefault): void;
   /** What a request would be answered, made in the process; NSIDs that are not registered are forwarded whatever the proxy policy says. */
   call(call: InternalCall): Promise<Reply>;
   /** Adds a condition to the lists that lexicons without a script give. */
@@ -70,6 +79,7 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
   const methods = new Map<string, XrpcMethod>();
   const resolvers: XrpcResolver[] = [];
   const conditions: ListConditionSource[] = [];
+  let procedureDefault: ProcedureDefault | undefined;
 
   async function dispatch(
     type: XrpcCall["type"],
@@ -77,8 +87,9 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
   ): Promise<unknown> {
     const method = methods.get(nsid);
     if (!method && isReserved(nsid)) throw reservedAnswer(nsid, await identifyXrpc(request, callers));
-    const { caller, input } = await admit(type, nsid, request);
-    return answer({ nsid, type, request, caller, input, nesting: 0 }, query);
+    const { caller, input, headers } = await admit(type, nsid, request, query);
+    const result = await answer({ nsid, type, request, caller, input, nesting: 0 }, query);
+    return headers === undefined ? result : withHeaders(toReply(result), headers);
   }
 
   async function answer(call: Omit<XrpcCall, "params">, query: string): Promise<unknown> {
@@ -97,6 +108,7 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
       if (answer) return answer;
     }
     if (type === "query") return defaultQuery(lexicon, params, store, conditions);
+    if (procedureDefault) return procedureDefault({ ...call, params, lexicon });
     throw new HttpError(
       501,
       `${nsid} has no script, and writes to the caller's PDS need a plugin that holds sessions`,
@@ -108,14 +120,17 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
     type: XrpcCall["type"],
     nsid: string,
     request: HttpRequest,
-  ): Promise<{ caller: Caller; input: unknown }> {
+    query: string,
+  ): Promise<{ caller: Caller; input: unknown; headers: Record<string, string> | undefined }> {
     const caller = await identifyXrpc(request, callers);
-    const input = type === "procedure" ? await readJson(request) : undefined;
+    const isJson = type === "procedure" && !methods.get(nsid)?.readsBody;
+    const input = isJson ? await readJson(request) : undefined;
     if (type === "procedure" && caller.did === null)
       throw new HttpError(401, "XRPC procedures require DPoP authentication");
-    const result = hooks.callHook("request", { http: request, caller, nsid });
+    const admission = { http: request, caller, nsid, type, query, headers: undefined };
+    const result = hooks.callHook("request", admission);
     if (result) await result;
-    return { caller, input };
+    return { caller, input, headers: admission.headers };
   }
 
   router.route("GET /xrpc/:nsid", (context) => dispatch("query", context));
@@ -130,7 +145,16 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
         });
       methods.set(nsid, method);
     },
+    isMethod: (nsid) => methods.has(nsid),
     resolve: (resolver) => void resolvers.push(resolver),
+    defaultProcedure(answer) {
+      if (procedureDefault)
+        throw new HappyViewError("CONTRIBUTION_DUPLICATE", {
+          message: "two plugins answer procedures that have no script",
+          hint: "remove one of them from the config",
+        });
+      procedureDefault = answer;
+    },
     async call({ query, signal, ...call }) {
       if (!methods.has(call.nsid) && isReserved(call.nsid)) throw reservedAnswer(call.nsid, call.caller);
       const request = internalRequest(call, query, signal);
@@ -138,6 +162,10 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
     },
     listCondition: (source) => void conditions.push(source),
   };
+}
+
+function withHeaders(made: Reply, headers: Record<string, string>): Reply {
+  return made.status < 400 ? reply(made.status, made.body, { ...made.headers, ...headers }) : made;
 }
 
 function internalRequest(

@@ -1,5 +1,6 @@
 import { definePlugin } from "../../core/index.ts";
 import { deadLetters } from "../dead-letters/index.ts";
+import { dpopSessions } from "../dpop-sessions/index.ts";
 import { jobs } from "../jobs/index.ts";
 import { scriptsAdmin } from "./admin.ts";
 import { createAttempts } from "./attempts.ts";
@@ -37,7 +38,7 @@ export interface LuaScriptsOptions {
      */
     allow?: readonly string[];
   };
-  /** Writes to the repos of callers, for `Record:save()` in procedures. @default none: `Record` works locally only */
+  /** Writes to the repos of callers, for `Record:save()` in procedures. @default the sessions of dpopSessions(); without it `Record` works locally only */
   pds?: PdsWriter;
 }
 
@@ -48,9 +49,9 @@ export interface LuaScriptsOptions {
  */
 export const luaScripts = definePlugin({
   name: "lua-scripts",
-  wants: { letters: deadLetters, jobs },
+  wants: { letters: deadLetters, jobs, sessions: dpopSessions },
   migrations,
-  async setup(app, options: LuaScriptsOptions, { letters, jobs }) {
+  async setup(app, options: LuaScriptsOptions, { letters, jobs, sessions }) {
     const open = (workers: number | undefined): Pool => {
       const pool = createPool({
         database: app.db.source,
@@ -62,6 +63,7 @@ export const luaScripts = definePlugin({
       app.onClose(() => pool.close());
       return pool;
     };
+    const pds = options.pds ?? sessions?.writer;
     const bare = open(options.workers);
     const scripts = await createScripts(app);
     const allow = app.config.env["SCRIPT_HTTP_ALLOW"]?.split(",").map((host) => host.trim());
@@ -81,10 +83,10 @@ export const luaScripts = definePlugin({
     if (jobs) {
       // Jobs have no time limit: on threads of their own they hold up no record, label or request.
       const jobPool = createHostedPool(open(Math.max(1, jobs.workers)), host);
-      jobs.fallback(luaJobs({ ...parts, pool: jobPool, sessions: options.pds }));
+      jobs.fallback(luaJobs({ ...parts, pool: jobPool, sessions: pds }));
     }
     app.xrpc.resolve(queryScripts(parts));
-    app.xrpc.resolve(procedureScripts({ ...parts, pds: options.pds }));
+    app.xrpc.resolve(procedureScripts({ ...parts, pds }));
     app.resource(scriptResource(scripts, pool));
     scriptsAdmin(app, scripts, pool);
     return { scripts, pool, applyLabel: labelScripts({ ...parts, attempts }) };

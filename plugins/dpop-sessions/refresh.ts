@@ -1,0 +1,181 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { JWK } from "jose";
+import { z } from "zod";
+import { explain } from "../../core/errors.ts";
+import { PdsAuthError, type PluginApp } from "../../core/index.ts";
+import type { OutgoingFetch } from "../../core/http/outgoing.ts";
+import type { ApiClientsApi } from "../api-clients/index.ts";
+import { errorOf, type DpopFetch } from "./dpop-fetch.ts";
+import type { NewTokens, Session, Sessions } from "./sessions.ts";
+
+export interface RefreshParts {
+  sessions: Sessions;
+  clients: Pick<ApiClientsApi, "get">;
+  fetch: OutgoingFetch;
+  send: DpopFetch;
+  app: Pick<PluginApp, "clock" | "log" | "events">;
+}
+
+/**
+ * A session whose access token the PDS no longer takes, with another one.
+ * @throws PdsAuthError when the user has to sign in again, or the authorization server cannot be asked now
+ */
+export type Refresh = (session: Session, jwk: JWK) => Promise<Session>;
+
+/** Longer than a token request can take; a process that dies in between holds the others up for as long. */
+const leaseMs = 15_000;
+const pollMs = 50;
+const maxWaitMs = 30_000;
+
+const tokens = z.object({
+  access_token: z.string().min(1),
+  refresh_token: z.string().optional(),
+  expires_in: z.number().optional(),
+});
+
+/**
+ * A PDS ends the whole grant when a refresh token is used twice (auth §3.4), so one process at a time refreshes a
+ * session, under a lease in the database; everybody else waits for what it gets.
+ */
+export function createRefresh(parts: RefreshParts): Refresh {
+  const { sessions, app } = parts;
+  const running = new Map<string, Promise<Session>>();
+
+  async function refresh(stale: Session, jwk: JWK): Promise<Session> {
+    const failed = stale.accessToken();
+    const token = randomUUID();
+    for (const until = app.clock.now() + maxWaitMs; app.clock.now() < until; await sleep(pollMs)) {
+      const session = await sessions.get(stale.id);
+      if (!session) throw expired();
+      if (session.accessToken() !== failed) return session; // somebody else has refreshed it
+      if (await sessions.beginRefresh(session.id, token, leaseMs)) return exchange(session, jwk, token);
+    }
+    throw new PdsAuthError("the session is being refreshed; try again");
+  }
+
+  async function exchange(before: Session, jwk: JWK, token: string): Promise<Session> {
+    // Read again under the lease: it may have been refreshed between the look and the claim.
+    const session = await sessions.get(before.id);
+    if (!session) throw expired();
+    if (session.accessToken() !== before.accessToken()) {
+      await sessions.endRefresh(session.id, token, undefined);
+      return session;
+    }
+    let fresh: NewTokens | undefined;
+    try {
+      fresh = await requestTokens(session, jwk, parts);
+    } catch (error) {
+      await sessions.endRefresh(session.id, token, undefined);
+      throw error;
+    }
+    if (!fresh) {
+      await sessions.remove([session]);
+      app.events.emit({
+        type: "dpop_session.expired",
+        severity: "warn",
+        actor: session.did,
+        subject: session.clientId,
+      });
+      throw expired();
+    }
+    await storeDurably(session.id, token, fresh);
+    const stored = await sessions.get(session.id);
+    if (!stored) throw expired();
+    return stored;
+  }
+
+  /** The old refresh token is worth nothing any more: these must be stored before anything else happens. */
+  async function storeDurably(id: string, token: string, fresh: NewTokens): Promise<void> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await sessions.endRefresh(id, token, fresh);
+      } catch (error) {
+        if (attempt >= 20) throw error;
+        app.log.error("refreshed tokens cannot be stored; trying again", { error: explain(error) });
+        await sleep(Math.min(50 * 2 ** attempt, 2000));
+      }
+    }
+  }
+
+  return (session, jwk) => {
+    let work = running.get(session.id);
+    if (!work) {
+      work = refresh(session, jwk).finally(() => running.delete(session.id));
+      running.set(session.id, work);
+    }
+    return work;
+  };
+}
+
+/** Undefined when the grant is over. @throws PdsAuthError */
+async function requestTokens(
+  session: Session,
+  jwk: JWK,
+  { fetch, send, clients, app }: RefreshParts,
+): Promise<NewTokens | undefined> {
+  const refreshToken = session.refreshToken();
+  if (refreshToken === undefined) throw new PdsAuthError("token expired and no refresh_token available");
+  if (session.issuer === null) throw new PdsAuthError("token expired and no issuer URL stored");
+  const client = await clients.get(session.clientId);
+  if (!client) return undefined;
+  const answer = await send({
+    method: "POST",
+    url: await tokenEndpoint(session.issuer, fetch),
+    jwk,
+    headers: { "content-type": "application/x-www-form-urlencoded" },
+    body: new URLSearchParams({
+      grant_type: "refresh_token",
+      refresh_token: refreshToken,
+      client_id: client.clientIdUrl,
+    }).toString(),
+  }).catch((cause: unknown) => {
+    throw new PdsAuthError("token refresh failed: the authorization server cannot be reached", { cause });
+  });
+  if (answer.status >= 400) {
+    const error = errorOf(answer.body);
+    if (error === "invalid_grant") return undefined;
+    throw new PdsAuthError(`token refresh failed (${answer.status}): ${error || "no reason given"}`);
+  }
+  const { access_token, refresh_token, expires_in } = parseTokens(answer.body);
+  return {
+    accessToken: access_token,
+    refreshToken: refresh_token,
+    ...(expires_in === undefined
+      ? {}
+      : { expiresAt: new Date(app.clock.now() + expires_in * 1000).toISOString() }),
+  };
+}
+
+function parseTokens(body: string): z.infer<typeof tokens> {
+  try {
+    return tokens.parse(JSON.parse(body));
+  } catch {
+    throw new PdsAuthError("token refresh failed: the authorization server's answer cannot be read");
+  }
+}
+
+/** @throws PdsAuthError */
+export async function tokenEndpoint(issuer: string, fetch: OutgoingFetch): Promise<string> {
+  const metadata = await serverMetadata(issuer, fetch);
+  const endpoint = metadata["token_endpoint"];
+  if (typeof endpoint === "string") return endpoint;
+  throw new PdsAuthError(`the metadata of ${issuer} names no token endpoint`);
+}
+
+/** RFC 8414 metadata; its issuer must be the one that was asked. @throws PdsAuthError */
+export async function serverMetadata(issuer: string, fetch: OutgoingFetch): Promise<Record<string, unknown>> {
+  const url = `${issuer.replace(/\/$/, "")}/.well-known/oauth-authorization-server`;
+  try {
+    const response = await fetch(url, { redirect: "error" });
+    const value = (await response.json()) as Record<string, unknown>;
+    if (response.ok && String(value["issuer"]).replace(/\/$/, "") === issuer.replace(/\/$/, "")) return value;
+  } catch (cause) {
+    throw new PdsAuthError(`the metadata of ${issuer} cannot be read`, { cause });
+  }
+  throw new PdsAuthError(`the metadata of ${issuer} is not its own`);
+}
+
+function expired(): PdsAuthError {
+  return new PdsAuthError("session expired, please re-authenticate");
+}

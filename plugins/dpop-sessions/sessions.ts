@@ -1,0 +1,169 @@
+import { randomUUID } from "node:crypto";
+import type { PluginApp } from "../../core/index.ts";
+import type { SecretBox } from "../../core/secret-box.ts";
+
+export interface Session {
+  id: string;
+  clientId: string;
+  keyId: string;
+  did: string;
+  scopes: string[];
+  pdsUrl: string | null;
+  issuer: string | null;
+  expiresAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  /** When this instance last refreshed the token; null while it is the one that was registered. */
+  refreshedAt: string | null;
+  accessToken(): string;
+  refreshToken(): string | undefined;
+}
+
+export interface NewSession {
+  clientId: string;
+  keyId: string;
+  did: string;
+  accessToken: string;
+  refreshToken?: string | undefined;
+  expiresAt?: string | undefined;
+  scopes: readonly string[];
+  pdsUrl?: string | undefined;
+  issuer?: string | undefined;
+}
+
+export interface NewTokens {
+  accessToken: string;
+  refreshToken?: string | undefined;
+  expiresAt?: string | undefined;
+}
+
+/** One session for each device: the key tells them apart (auth §3.1). */
+export interface Sessions {
+  /** Registers, or registers anew: the same key keeps its row and its id. */
+  put(session: NewSession): Promise<Session>;
+  get(id: string): Promise<Session | undefined>;
+  byKey(keyId: string): Promise<Session | undefined>;
+  /** Of one user and client; the one used last comes first. */
+  ofUser(clientId: string, did: string): Promise<Session[]>;
+  /** Of one user, whatever the client. */
+  latestOf(did: string): Promise<Session | undefined>;
+  /** With their keys. */
+  remove(sessions: readonly Session[]): Promise<void>;
+  /** True when this caller may refresh now: for `forMs`, nobody else does. */
+  beginRefresh(id: string, token: string, forMs: number): Promise<boolean>;
+  /** Stores what a refresh brought; undefined keeps what is there. */
+  endRefresh(id: string, token: string, tokens: NewTokens | undefined): Promise<void>;
+}
+
+interface Row {
+  id: string;
+  api_client_id: string;
+  dpop_key_id: string;
+  user_did: string;
+  access_token_enc: Uint8Array;
+  refresh_token_enc: Uint8Array | null;
+  token_expires_at: string | null;
+  scopes: string;
+  pds_url: string | null;
+  issuer: string | null;
+  created_at: string;
+  updated_at: string;
+  refreshed_at: string | null;
+}
+
+export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, box: SecretBox): Sessions {
+  const select = "SELECT * FROM happyview_dpop_sessions";
+  const seal = (text: string | undefined): Uint8Array | null =>
+    text === undefined ? null : box.sealBytes(text);
+  const toSession = (row: Row): Session => ({
+    id: row.id,
+    clientId: row.api_client_id,
+    keyId: row.dpop_key_id,
+    did: row.user_did,
+    scopes: row.scopes.split(" ").filter(Boolean),
+    pdsUrl: row.pds_url,
+    issuer: row.issuer,
+    expiresAt: row.token_expires_at,
+    createdAt: row.created_at,
+    updatedAt: row.updated_at,
+    refreshedAt: row.refreshed_at,
+    accessToken: () => box.openBytes(row.access_token_enc),
+    refreshToken: () => (row.refresh_token_enc === null ? undefined : box.openBytes(row.refresh_token_enc)),
+  });
+  const all = async (where: string, params: string[]): Promise<Session[]> =>
+    (await db.all<Row>(`${select} WHERE ${where} ORDER BY updated_at DESC`, params)).map(toSession);
+  const one = async (where: string, params: string[]): Promise<Session | undefined> =>
+    (await all(where, params))[0];
+
+  return {
+    async put(session) {
+      const now = clock.timestamp();
+      await db.run(
+        `INSERT INTO happyview_dpop_sessions (id, api_client_id, dpop_key_id, user_did, access_token_enc,
+           refresh_token_enc, token_expires_at, scopes, pds_url, issuer, created_at, updated_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+         ON CONFLICT (api_client_id, user_did, dpop_key_id) DO UPDATE SET
+           access_token_enc = excluded.access_token_enc, refresh_token_enc = excluded.refresh_token_enc,
+           token_expires_at = excluded.token_expires_at, scopes = excluded.scopes, pds_url = excluded.pds_url,
+           issuer = excluded.issuer, updated_at = excluded.updated_at, refreshed_at = NULL,
+           refreshing_by = NULL, refreshing_until = NULL`,
+        [
+          randomUUID(),
+          session.clientId,
+          session.keyId,
+          session.did,
+          seal(session.accessToken),
+          seal(session.refreshToken),
+          session.expiresAt ?? null,
+          session.scopes.join(" "),
+          session.pdsUrl ?? null,
+          session.issuer ?? null,
+          now,
+          now,
+        ],
+      );
+      const stored = await one("api_client_id = ? AND user_did = ? AND dpop_key_id = ?", [
+        session.clientId,
+        session.did,
+        session.keyId,
+      ]);
+      if (!stored) throw new Error("the session that was just stored is gone");
+      return stored;
+    },
+    get: (id) => one("id = ?", [id]),
+    byKey: (keyId) => one("dpop_key_id = ?", [keyId]),
+    ofUser: (clientId, did) => all("api_client_id = ? AND user_did = ?", [clientId, did]),
+    latestOf: (did) => one("user_did = ?", [did]),
+    async remove(sessions) {
+      await db.deleteByKeys(
+        "happyview_dpop_keys",
+        "id",
+        sessions.map(({ keyId }) => keyId),
+      );
+    },
+    async beginRefresh(id, token, forMs) {
+      const now = clock.now();
+      const changed = await db.run(
+        `UPDATE happyview_dpop_sessions SET refreshing_by = ?, refreshing_until = ?
+         WHERE id = ? AND (refreshing_until IS NULL OR refreshing_until < ?)`,
+        [token, now + forMs, id, now],
+      );
+      return changed > 0;
+    },
+    async endRefresh(id, token, tokens) {
+      const mine = "id = ? AND refreshing_by = ?";
+      const free = "refreshing_by = NULL, refreshing_until = NULL";
+      if (!tokens) {
+        await db.run(`UPDATE happyview_dpop_sessions SET ${free} WHERE ${mine}`, [id, token]);
+        return;
+      }
+      const now = clock.timestamp();
+      // Whoever holds the lease now: tokens that a PDS has given out are the only good ones there are.
+      await db.run(
+        `UPDATE happyview_dpop_sessions SET access_token_enc = ?, refresh_token_enc = coalesce(?, refresh_token_enc),
+           token_expires_at = ?, updated_at = ?, refreshed_at = ?, ${free} WHERE id = ?`,
+        [seal(tokens.accessToken), seal(tokens.refreshToken), tokens.expiresAt ?? null, now, now, id],
+      );
+    },
+  };
+}
