@@ -107,7 +107,7 @@ export function adminView(client: ApiClient): Record<string, unknown> {
     rate_limit_capacity: client.rateLimitCapacity,
     rate_limit_refill_rate: client.rateLimitRefillRate,
     is_active: client.isActive,
-    created_by: client.createdBy,
+    created_by: client.createdBy ?? "instance",
     created_at: client.createdAt,
     updated_at: client.updatedAt,
     parent_client_id: client.parentId,

@@ -1,0 +1,249 @@
+import { AtpAgent } from "@atproto/api";
+import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
+import {
+  HappyViewBrowserClient,
+  MemoryStorage,
+  type HappyViewSession,
+} from "@happyview/oauth-client-browser";
+import { createAgent } from "@happyview/lex-agent";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createApp, createLogger, type App } from "../../core/index.ts";
+import { resolveConfig } from "../../core/config/resolve.ts";
+import { serve, type Served } from "../../core/server/node.ts";
+import { apiClients } from "../../plugins/api-clients/index.ts";
+import { dpopSessions } from "../../plugins/dpop-sessions/index.ts";
+import { firehose } from "../../plugins/firehose/index.ts";
+import { signIn } from "./_sign-in.ts";
+
+// The published PDS with its OAuth server and the published SDK, none of it ours: what a third-party app does.
+const collection = "xyz.statusphere.status";
+const password = "correct horse battery staple";
+const redirectUri = "http://127.0.0.1:4000/oauth/callback";
+const scopes = "atproto transition:generic";
+const clientId = `http://localhost?redirect_uri=${encodeURIComponent(redirectUri)}&scope=${encodeURIComponent(scopes)}`;
+const clientKey = `hvc_${"1".repeat(32)}`;
+
+let plc: TestPlc;
+let pds: TestPds;
+let app: App;
+let server: Served;
+let base: string;
+const dids: Record<string, string> = {};
+
+function lexicon(id: string, main: object): { path: string; name: string; text: string } {
+  return { path: `${id}.json`, name: id, text: JSON.stringify({ lexicon: 1, id, defs: { main } }) };
+}
+
+beforeAll(async () => {
+  plc = await TestPlc.create({});
+  pds = await TestPds.create({ didPlcUrl: plc.url });
+  mockNetworkUtilities(pds);
+  for (const name of ["alice", "bob"]) {
+    const agent = new AtpAgent({ service: pds.url });
+    const { data } = await agent.createAccount({
+      handle: `${name}.test`,
+      email: `${name}@example.com`,
+      password,
+    });
+    dids[name] = data.did;
+  }
+  const config = resolveConfig(
+    {
+      plugins: [
+        firehose({ source: "relay" }),
+        apiClients({
+          clients: [
+            {
+              name: "Statusphere",
+              clientKey,
+              clientIdUrl: clientId,
+              clientUri: "http://127.0.0.1:4000",
+              redirectUris: [redirectUri],
+              scopes,
+            },
+          ],
+        }),
+        dpopSessions(),
+      ],
+      lexicons: {
+        "xyz.statusphere.list": { targetCollection: collection },
+        "xyz.statusphere.set": { targetCollection: collection },
+        "xyz.statusphere.remove": { targetCollection: collection, action: "delete" },
+      },
+    },
+    {
+      mode: "test",
+      root: ".",
+      env: {
+        DATABASE_URL: ":memory:",
+        PLC_URL: plc.url,
+        RELAY_URL: pds.url,
+        PUBLIC_URL: "http://127.0.0.1",
+        TOKEN_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString("base64"),
+      },
+    },
+  );
+  app = await createApp({
+    config,
+    log: createLogger({ level: "error" }),
+    files: {
+      lexicons: [
+        lexicon(collection, { type: "record", key: "tid", record: { type: "object", properties: {} } }),
+        lexicon("xyz.statusphere.list", { type: "query" }),
+        lexicon("xyz.statusphere.set", { type: "procedure" }),
+        lexicon("xyz.statusphere.remove", { type: "procedure" }),
+      ],
+    },
+  });
+  server = await serve(app, { host: "127.0.0.1", port: 0 });
+  base = server.url;
+});
+
+afterAll(async () => {
+  await server?.close(100);
+  await app?.close();
+  await pds?.close();
+  await plc?.close();
+});
+
+/** The SDK of a device; its look-ups go to the directory of this network. */
+function device(): HappyViewBrowserClient {
+  return new HappyViewBrowserClient({
+    instanceUrl: base,
+    clientId,
+    clientKey,
+    redirectUri,
+    scopes,
+    storage: new MemoryStorage(),
+    fetch: (input, init) => {
+      const url = String(input instanceof Request ? input.url : input);
+      return fetch(url.replace("https://plc.directory", plc.url), init);
+    },
+  });
+}
+
+async function signInOn(client: HappyViewBrowserClient, name: string): Promise<HappyViewSession> {
+  const { authorizationUrl } = await client.prepareLogin(dids[name] ?? "");
+  return client.callback(await signIn(authorizationUrl, { name: `${name}.test`, password }));
+}
+
+async function write(session: HappyViewSession, status: string): Promise<Response> {
+  return session.fetchHandler("/xrpc/xyz.statusphere.set", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ status, createdAt: new Date().toISOString() }),
+  });
+}
+
+async function statuses(did: string): Promise<string[]> {
+  const response = await fetch(`${base}/xrpc/xyz.statusphere.list?did=${did}`);
+  const { records } = (await response.json()) as { records: { status: string }[] };
+  return records.map(({ status }) => status);
+}
+
+async function devices(session: HappyViewSession): Promise<{ id: string }[]> {
+  const response = await session.fetchHandler(`/oauth/sessions/${session.did}/devices`, {});
+  expect(response.status).toBe(200);
+  return (await response.json()) as { id: string }[];
+}
+
+describe("the published SDK", () => {
+  it("provisions, signs in on the PDS's page, registers, writes, reads and logs out", async () => {
+    const client = device();
+    const session = await signInOn(client, "alice");
+    expect(session.did).toBe(dids["alice"]);
+    const answer = await write(session, "👍");
+    expect(answer.status).toBe(200);
+    const written = (await answer.json()) as { uri: string; cid: string };
+    expect(written.uri).toContain(`at://${dids["alice"]}/${collection}/`);
+    expect(answer.headers.get("atproto-repo-rev")).toMatch(/^[2-7a-z]{13}$/);
+    expect(await statuses(session.did)).toContain("👍"); // at once: nothing has come from the stream yet
+    expect(await client.getSession(session.did)).toMatchObject({ did: session.did });
+    const viaAgent = await createAgent(session).fetchHandler("/xrpc/xyz.statusphere.list?limit=1", {});
+    expect(viaAgent.status).toBe(200);
+    await session.signOut();
+    expect((await write(session, "after the end")).status).toBe(401);
+  });
+
+  it("keeps one device when the other is ended, and lists what there is", async () => {
+    const phone = await signInOn(device(), "alice");
+    const laptop = await signInOn(device(), "alice");
+    expect((await write(phone, "phone")).status).toBe(200);
+    expect((await write(laptop, "laptop")).status).toBe(200);
+    expect((await write(phone, "phone again")).status).toBe(200);
+    expect(await devices(phone)).toHaveLength(2);
+    await laptop.signOut();
+    expect((await write(phone, "still here")).status).toBe(200);
+    expect((await write(laptop, "gone")).status).toBe(401);
+    expect(await devices(phone)).toHaveLength(1);
+    await phone.signOut();
+  });
+
+  it("keeps the accounts of others apart", async () => {
+    const alice = await signInOn(device(), "alice");
+    const bob = await signInOn(device(), "bob");
+    const ofAlice = await bob.fetchHandler(`/oauth/sessions/${alice.did}/devices`, {});
+    expect(ofAlice.status).toBe(403);
+    const [{ id } = { id: "" }] = await devices(alice);
+    const ended = await bob.fetchHandler(`/oauth/sessions/${alice.did}/devices/${id}`, { method: "DELETE" });
+    expect(ended.status).toBe(403);
+    expect((await write(alice, "mine")).status).toBe(200);
+    await alice.signOut();
+    await bob.signOut();
+  });
+
+  it("refreshes once for fifty writes at the same time, and every client stays in", async () => {
+    const session = await signInOn(device(), "alice");
+    await spoilTokens(session.did);
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => write(session, `write ${i}`)));
+    expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
+    const next = await write(session, "later");
+    expect(next.status).toBe(200);
+    expect(next.headers.get("x-happyview-session-refreshed")).toMatch(/^\d{4}-/);
+    const token = await session.fetchHandler(`/oauth/sessions/${session.did}/token`, { method: "POST" });
+    expect(((await token.json()) as { access_token: string }).access_token).not.toBe("");
+    await session.signOut();
+  });
+
+  it("passes on what the PDS refuses, without sending it twice", async () => {
+    const session = await signInOn(device(), "bob");
+    const response = await session.fetchHandler("/xrpc/xyz.statusphere.remove", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ uri: "at://x/y/not a record key!" }),
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: expect.any(String), message: expect.any(String) });
+    await session.signOut();
+  });
+
+  it("uploads blobs and shows the caller's profile", async () => {
+    const session = await signInOn(device(), "bob");
+    const blob = await session.fetchHandler("/xrpc/com.atproto.repo.uploadBlob", {
+      method: "POST",
+      headers: { "content-type": "image/png" },
+      body: new Uint8Array([137, 80, 78, 71]),
+    });
+    expect(await blob.json()).toMatchObject({ blob: { mimeType: "image/png", size: 4 } });
+    const profile = await session.fetchHandler("/xrpc/app.bsky.actor.getProfile", {});
+    expect(await profile.json()).toMatchObject({ did: dids["bob"], handle: "bob.test" });
+    await session.signOut();
+  });
+});
+
+/** Breaks the stored access token: the PDS answers `invalid_token`, as it does for one that has run out. */
+async function spoilTokens(did: string): Promise<void> {
+  const { createSecretBox } = await import("../../core/secret-box.ts");
+  const box = createSecretBox(Buffer.alloc(32, 7).toString("base64"));
+  const row = await app.db.get<{ access_token_enc: Uint8Array }>(
+    "SELECT access_token_enc FROM happyview_dpop_sessions WHERE user_did = ?",
+    [did],
+  );
+  const token = box.openBytes(row?.access_token_enc ?? new Uint8Array());
+  const [head, body = "", signature] = token.split(".");
+  const spoiled = `${head}.${body}.${signature?.split("").toReversed().join("")}`;
+  await app.db.run("UPDATE happyview_dpop_sessions SET access_token_enc = ? WHERE user_did = ?", [
+    box.sealBytes(spoiled),
+    did,
+  ]);
+}
