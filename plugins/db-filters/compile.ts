@@ -62,20 +62,29 @@ export function likePattern(value: string, dialect: Dialect): string {
   return backslashes % 2 === 1 ? `${text}\\` : text;
 }
 
-function compileCondition({ field, op, value }: Condition, dialect: Dialect): SqlCondition {
+function compileCondition({ field, op, value, isTyped }: Condition, dialect: Dialect): SqlCondition {
   const forms = fieldForms(field, dialect);
-  if (op === "LIKE" || op === "NOT LIKE")
-    return { sql: `${forms.text} ${op} ?`, params: [likePattern(String(value), dialect)] };
+  if (op === "LIKE" || op === "NOT LIKE" || op === "ILIKE")
+    return { sql: likeSql(forms.text, op, dialect), params: [likePattern(String(value), dialect)] };
   switch (typeof value) {
-    case "string":
-      return compareText(forms, op, value, dialect);
-    case "boolean": {
-      const { sql, params } = compareText(forms, op, String(value), dialect);
-      return { sql: `(${sql} AND ${forms.isBoolean})`, params };
+    case "string": {
+      const compared = compareText(forms, op, value, dialect);
+      return isTyped ? and(compared, forms.isString) : compared;
     }
+    case "boolean":
+      return and(compareText(forms, op, String(value), dialect), forms.isBoolean);
     default:
       return compareNumber(forms.number, op, value, dialect);
   }
+}
+
+/** SQLite's LIKE pays no heed to the case of ASCII letters anyway. */
+function likeSql(text: string, op: "LIKE" | "NOT LIKE" | "ILIKE", dialect: Dialect): string {
+  return `${text} ${op === "ILIKE" && dialect === "sqlite" ? "LIKE" : op} ?`;
+}
+
+function and({ sql, params }: SqlCondition, condition: string): SqlCondition {
+  return { sql: `(${sql} AND ${condition})`, params };
 }
 
 function compareText(forms: FieldForms, op: Operator, value: string, dialect: Dialect): SqlCondition {

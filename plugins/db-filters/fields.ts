@@ -17,6 +17,8 @@ export interface FieldForms {
   number: string;
   /** True for true and false alone. */
   isBoolean: string;
+  /** True for strings alone. */
+  isString: string;
 }
 
 const keyLength = 256;
@@ -36,6 +38,7 @@ function sqliteForms({ steps }: FieldPath): FieldForms {
     keyOf: (mark) => mark,
     number: `CASE WHEN ${type} IN ('integer', 'real') THEN ${value} END`,
     isBoolean: `${type} IN ('true', 'false')`,
+    isString: `${type} = 'text'`,
   };
 }
 
@@ -56,5 +59,6 @@ function postgresForms({ steps }: FieldPath): FieldForms {
     keyOf: (mark) => `left(${mark}, ${keyLength})`,
     number,
     isBoolean: `jsonb_typeof(${parent} -> ${last}) = 'boolean'`,
+    isString: `jsonb_typeof(${parent} -> ${last}) = 'string'`,
   };
 }

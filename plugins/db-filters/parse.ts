@@ -1,7 +1,7 @@
 import { parsePath, pathRule, type FieldPath } from "./path.ts";
 
 export const operators = ["=", "!=", "<", ">", "<=", ">=", "LIKE", "NOT LIKE"] as const;
-export type Operator = (typeof operators)[number];
+export type Operator = (typeof operators)[number] | "ILIKE";
 export type FilterValue = string | number | bigint | boolean;
 
 export interface Condition {
@@ -9,6 +9,8 @@ export interface Condition {
   readonly field: FieldPath;
   readonly op: Operator;
   readonly value: FilterValue;
+  /** A string is compared with strings alone, as version 3 of the scripts does. */
+  readonly isTyped?: true;
 }
 
 export interface Group {
@@ -35,6 +37,8 @@ export class UnsupportedValue {
 export interface ParseOptions {
   /** Conditions in the whole filter; SQLite's expressions may not be nested deeper than a thousand. @default 500 */
   maxConditions?: number;
+  /** Compares by the JSON type of the value and knows `ILIKE`, as version 3 of the scripts does. @default false */
+  typed?: boolean;
 }
 
 const maxLevels = 5;
@@ -45,7 +49,10 @@ const maxLevels = 5;
  * parseFilter({ field: "status", value: "🙂" });
  * parseFilter({ op: "OR", conditions: [{ field: "rating", op: ">=", value: 4 }, { field: "pinned", value: true }] });
  */
-export function parseFilter(input: unknown, { maxConditions = 500 }: ParseOptions = {}): Filter {
+export function parseFilter(
+  input: unknown,
+  { maxConditions = 500, typed = false }: ParseOptions = {},
+): Filter {
   let conditions = 0;
 
   const parseNode = (node: unknown, level: number): Filter => {
@@ -56,7 +63,7 @@ export function parseFilter(input: unknown, { maxConditions = 500 }: ParseOption
       conditions += 1;
       if (conditions > maxConditions)
         throw new FilterError(`filter has too many conditions (max ${maxConditions})`);
-      return parseCondition(node["field"], node);
+      return parseCondition(node["field"], node, typed);
     }
     const { children, combine } = groupParts(node);
     if (children.length === 0) throw new FilterError("filter group has no conditions");
@@ -66,11 +73,12 @@ export function parseFilter(input: unknown, { maxConditions = 500 }: ParseOption
   return parseNode(input, 0);
 }
 
-function parseCondition(name: string, node: Readonly<Record<string, unknown>>): Condition {
+function parseCondition(name: string, node: Readonly<Record<string, unknown>>, typed: boolean): Condition {
   const field = parsePath(name);
   if (!field) throw new FilterError(`invalid filter field '${name}': ${pathRule}`);
   const given = typeof node["op"] === "string" ? node["op"] : "=";
-  const op = operators.find((operator) => operator === given.toUpperCase());
+  const known: readonly Operator[] = typed ? [...operators, "ILIKE"] : operators;
+  const op = known.find((operator) => operator === given.toUpperCase());
   if (!op)
     throw new FilterError(
       `invalid filter op '${given}': must be one of ["=", "!=", "<", ">", "<=", ">=", "LIKE", "NOT LIKE"]`,
@@ -78,17 +86,18 @@ function parseCondition(name: string, node: Readonly<Record<string, unknown>>): 
   const value = node["value"];
   if (!isFilterValue(value))
     throw new FilterError(`unsupported filter value type for '${name}': ${typeName(value)}`);
-  return { kind: "condition", field, op, value };
+  return { kind: "condition", field, op, value, ...(typed ? { isTyped: true } : {}) };
 }
 
-/** A list is an AND group; the announcement of 2.9 writes a group as `{ op, conditions }`. */
+/** A list is an AND group; the announcement of 2.9 writes a group as `{ op, conditions }`, where alone `op` combines. */
 function groupParts(node: Readonly<Record<string, unknown>> | readonly unknown[]): {
   children: readonly unknown[];
   combine: Group["combine"];
 } {
   if (Array.isArray(node)) return { children: node, combine: "AND" };
   const { combine, op, conditions } = node as Readonly<Record<string, unknown>>; // no array, see above
-  const given = typeof combine === "string" ? combine : typeof op === "string" ? op : "AND";
+  const given =
+    [combine, conditions === undefined ? undefined : op].find((each) => typeof each === "string") ?? "AND";
   const upper = given.toUpperCase();
   if (upper !== "AND" && upper !== "OR")
     throw new FilterError(`invalid filter combine '${given}': must be 'AND' or 'OR'`);

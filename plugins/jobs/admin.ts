@@ -62,7 +62,7 @@ function toLimit(query: URLSearchParams): number {
 }
 
 /** The stored JSON goes out as it is: a number that JavaScript would round stays exact. */
-function toView({ input, progress, result, inherit_auth, ...row }: JobRow): string {
+export function toView({ input, progress, result, inherit_auth, ...row }: JobRow): string {
   const rest = JSON.stringify({ ...row, inherit_auth: inherit_auth === 1 }).slice(0, -1);
   return `${rest},"input":${input},"progress":${progress},"result":${result}}`;
 }

@@ -7,6 +7,7 @@ export interface Archive {
   /** Newest first; `before` is the creation time of the last one seen. */
   list(filter: {
     status?: string | undefined;
+    type?: string | undefined;
     before?: string | undefined;
     limit: number;
   }): Promise<JobRow[]>;
@@ -17,12 +18,16 @@ export interface Archive {
 export function createArchive(db: Pick<Database, "all" | "get">): Archive {
   return {
     get: (id) => db.get<JobRow>(`SELECT ${columns} FROM happyview_jobs WHERE id = ?`, [id]),
-    list({ status, before, limit }) {
+    list({ status, type, before, limit }) {
       const where: string[] = [];
       const params: SqlValue[] = [];
       if (status !== undefined) {
         where.push("status = ?");
         params.push(status);
+      }
+      if (type !== undefined) {
+        where.push("job_type = ?");
+        params.push(type);
       }
       if (before !== undefined) {
         where.push("created_at < ?");

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { definePlugin } from "../../core/index.ts";
-import { jobsAdmin } from "./admin.ts";
+import { jobsAdmin, toView } from "./admin.ts";
 import { createArchive } from "./archive.ts";
 import { checkJobType, isNative, toJsonText, type JobHandler } from "./job.ts";
 import { migrations } from "./migrations.ts";
@@ -38,6 +38,10 @@ export interface JobsApi {
   define(type: string, handler: JobHandler): { create(input: unknown, by: JobOrigin): Promise<string> };
   /** Handles every type that no plugin defines. */
   fallback(handler: JobHandler): void;
+  /** A job as JSON text, as `GET /admin/jobs/:id` shows it. */
+  get(id: string): Promise<string | undefined>;
+  /** The newest first, as a JSON array. */
+  list(filter: { status?: string | undefined; type?: string | undefined; limit: number }): Promise<string>;
   /** Queues a job of the fallback's; its id. @throws TypeError for a type that is invalid or reserved */
   create(type: string, input: unknown, by: JobOrigin): Promise<string>;
 }
@@ -69,7 +73,8 @@ export const jobs = definePlugin({
     const queue = createQueue(app, leaseMs);
     const runner = createRunner({ app, queue, handlerFor, leaseMs, cancelGraceMs });
     const workers = createWorkers({ app, queue, runner, count, pollMs });
-    jobsAdmin(app, queue, createArchive(app.db), (id) => {
+    const archive = createArchive(app.db);
+    jobsAdmin(app, queue, archive, (id) => {
       runner.nudge(id);
       workers.wake();
     });
@@ -101,6 +106,13 @@ export const jobs = definePlugin({
         if (handlers.has(type)) throw new Error(`[jobs] two plugins define the job type ${type}`);
         handlers.set(type, handler);
         return { create: (input, by) => add(type, input, by) };
+      },
+      async get(id) {
+        const row = await archive.get(id);
+        return row && toView(row);
+      },
+      async list(filter) {
+        return `[${(await archive.list({ ...filter, before: undefined })).map(toView).join(",")}]`;
       },
       fallback: (handler) => void (fallback = handler),
       async create(type, input, by) {

@@ -1,10 +1,11 @@
 import { explain } from "../../core/errors.ts";
+import { isObject } from "../../core/lexicons/document.ts";
 import { anonymous, type Caller } from "../../core/http/caller.ts";
 import type { PluginApp } from "../../core/index.ts";
 import { rawJson, type JobHandler, type JobsApi, type RunningJob } from "../jobs/index.ts";
 import { emitLogs, located } from "./attempts.ts";
 import { ScriptError } from "./engine/engine.ts";
-import type { HostFunctions } from "./engine/host.ts";
+import { jsonResult, type HostFunctions } from "./engine/host.ts";
 import type { HostedPool } from "./host/index.ts";
 import type { PdsSession, PdsWriter } from "./host/pds.ts";
 import type { Scripts } from "./scripts.ts";
@@ -57,9 +58,28 @@ async function sessionOf(caller: Caller, sessions: PdsWriter | undefined): Promi
   throw new Error(`failed to obtain PDS auth for ${caller.did}: ${reason}`);
 }
 
-/** `jobs.create` for a script that acts as `callerDid` (lua §4.9). */
+const maxListed = 200;
+
+/** `jobs.create` and what reads jobs, for a script that acts as `callerDid` (lua §4.9). */
 export function jobsFunctions(jobs: JobsApi | undefined, callerDid: string | undefined): HostFunctions {
+  const find = async (id: unknown, mine: boolean): Promise<unknown> => {
+    if (!jobs) throw new ScriptError("the jobs plugin is not in the config");
+    const job = await jobs.get(String(id));
+    // A script sees the jobs of whom it acts for; `get_any` is for what administers.
+    const isMine =
+      job !== undefined && (JSON.parse(job) as { created_by: string | null }).created_by === callerDid;
+    return job === undefined || (mine && !isMine) ? undefined : jsonResult(job);
+  };
   return {
+    "jobs.get": ([id]) => find(id, true),
+    "jobs.get_any": ([id]) => find(id, false),
+    "jobs.list_any": async ([options]) => {
+      if (!jobs) throw new ScriptError("the jobs plugin is not in the config");
+      const { status, job_type: type, limit } = isObject(options) ? options : {};
+      const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
+      const count = typeof limit === "number" ? Math.min(Math.max(Math.trunc(limit), 1), maxListed) : 50;
+      return jsonResult(await jobs.list({ status: text(status), type: text(type), limit: count }));
+    },
     "jobs.create": async ([type, input, auth]) => {
       if (!callerDid) throw new ScriptError("jobs.create requires an authenticated caller");
       if (!jobs) throw new ScriptError("jobs.create failed: the jobs plugin is not in the config");

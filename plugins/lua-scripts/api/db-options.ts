@@ -63,11 +63,11 @@ export function searchFieldOf(value: ScriptValue): FieldPath {
   return path;
 }
 
-/** A filter that is no table is ignored. */
+/** A filter that is no table is ignored; `typed` is how the modules of version 3 ask for theirs. */
 export function filterOf(value: ScriptValue): Filter | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   try {
-    return parseFilter(filterInput(value));
+    return parseFilter(filterInput(value), { typed: value.fields.get("typed") === true });
   } catch (error) {
     if (error instanceof FilterError) throw new ScriptError(error.message, { cause: error });
     throw error;

@@ -67,7 +67,9 @@ export function cellOf(value: unknown): RawCell {
 function rawParams(value: ScriptValue): RawParam[] {
   if (typeof value !== "object" || value === null) return [];
   const params: RawParam[] = [];
-  for (const item of value.items) {
+  for (const [index, item] of value.items.entries()) {
+    const opaque = value.opaque?.get(index);
+    if (opaque !== undefined) throw new ScriptError(`unsupported parameter type: ${opaque}`);
     if (item === undefined) break;
     if (typeof item === "boolean") params.push(item ? 1n : 0n);
     else if (item === null || typeof item === "object")

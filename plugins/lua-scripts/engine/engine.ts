@@ -26,6 +26,8 @@ export type ScriptValue = undefined | null | boolean | bigint | number | string 
 export interface ScriptTable {
   fields: ReadonlyMap<string, ScriptValue>;
   items: readonly ScriptValue[];
+  /** Items that are there and cannot be seen from outside, such as functions: their Lua types by index. */
+  opaque?: ReadonlyMap<number, string>;
 }
 
 /** JSON text as the result of a host function: it goes into Lua without becoming JavaScript values first. */

@@ -46,7 +46,7 @@ function chain:where(field, op, value)
   if value == nil then return self end
   if type(field) ~= "string" then bad("where", "the field must be a string") end
   if type(op) ~= "string" or not operators[string.lower(op)] then bad("where", "unknown operator " .. tostring(op)) end
-  local filter = self.spec.filter or { combine = "AND" }
+  local filter = self.spec.filter or { combine = "AND", typed = true }
   filter[#filter + 1] = { field = field, op = op, value = value }
   self.spec.filter = filter
   return self

@@ -8,7 +8,17 @@ import {
 import { endSegment, startSegment } from "../lua54/active-run.ts";
 import { JsonError, nullValue, pushJson, toJsonText } from "./decode.ts";
 import { EncodeError, encodeJson } from "./encode.ts";
-import { isLargeWhole, lua, pushText, pushWhole, raise, readText, type, type LuaState } from "./lua.ts";
+import {
+  isLargeWhole,
+  lua,
+  pushText,
+  pushWhole,
+  raise,
+  readText,
+  type,
+  typeNames,
+  type LuaState,
+} from "./lua.ts";
 import type { FengariRun } from "./state.ts";
 
 const maxArgumentDepth = 16;
@@ -147,10 +157,14 @@ function readValue(L: LuaState, index: number, depth: number, budget: { values: 
 function readTable(L: LuaState, index: number, depth: number, budget: { values: number }): ScriptTable {
   const fields = new Map<string, ScriptValue>();
   const items: ScriptValue[] = [];
+  let opaque: Map<number, string> | undefined;
   const length = Math.min(lua.lua_rawlen(L, index), budget.values);
   for (let i = 1; i <= length; i++) {
     lua.lua_rawgeti(L, index, i);
-    items.push(readValue(L, lua.lua_gettop(L), depth + 1, budget));
+    const item = readValue(L, lua.lua_gettop(L), depth + 1, budget);
+    const kind = item === undefined ? lua.lua_type(L, -1) : type.nil;
+    if (kind >= type.function) (opaque ??= new Map()).set(items.length, typeNames[kind] ?? "unknown");
+    items.push(item);
     lua.lua_pop(L, 1);
   }
   lua.lua_pushnil(L);
@@ -159,5 +173,5 @@ function readTable(L: LuaState, index: number, depth: number, budget: { values: 
     if (key !== undefined) fields.set(key, readValue(L, lua.lua_gettop(L), depth + 1, budget));
     lua.lua_pop(L, 1);
   }
-  return { fields, items };
+  return { fields, items, ...(opaque ? { opaque } : {}) };
 }

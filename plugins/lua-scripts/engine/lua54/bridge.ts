@@ -6,7 +6,7 @@ import {
   type ScriptValue,
 } from "../engine.ts";
 import { endSegment, startSegment } from "./active-run.ts";
-import { type } from "./constants.ts";
+import { type, typeNames } from "./constants.ts";
 import { pushText, raise, raising, readText, type Vm } from "./vm.ts";
 
 const maxArgumentDepth = 16;
@@ -195,10 +195,14 @@ function readTable(vm: Vm, L: number, index: number, depth: number, budget: { va
   const { api } = vm.lua;
   const fields = new Map<string, ScriptValue>();
   const items: ScriptValue[] = [];
+  let opaque: Map<number, string> | undefined;
   const length = Math.min(Number(api.lua_rawlen(L, index)), budget.values);
   for (let i = 1; i <= length; i++) {
     api.lua_rawgeti(L, index, BigInt(i));
-    items.push(readValue(vm, L, api.lua_gettop(L), depth + 1, budget));
+    const item = readValue(vm, L, api.lua_gettop(L), depth + 1, budget);
+    const kind = item === undefined ? api.lua_type(L, -1) : type.nil;
+    if (kind >= type.function) (opaque ??= new Map()).set(items.length, typeNames[kind] ?? "unknown");
+    items.push(item);
     api.lua_settop(L, -2);
   }
   api.lua_pushnil(L);
@@ -207,5 +211,5 @@ function readTable(vm: Vm, L: number, index: number, depth: number, budget: { va
     if (key !== undefined) fields.set(key, readValue(vm, L, api.lua_gettop(L), depth + 1, budget));
     api.lua_settop(L, -2);
   }
-  return { fields, items };
+  return { fields, items, ...(opaque ? { opaque } : {}) };
 }
