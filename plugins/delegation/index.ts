@@ -1,0 +1,29 @@
+import { definePlugin, HttpError } from "../../core/index.ts";
+import { apiClients } from "../api-clients/index.ts";
+import { dpopSessions } from "../dpop-sessions/index.ts";
+import { delegationMethods } from "./methods.ts";
+import { migrations } from "./migrations.ts";
+import { createDelegations } from "./store.ts";
+
+/**
+ * Users who write for an account that is not theirs, as a team does: linked by an app, with owners, admins and members
+ * (auth §5.4). A write names the account as `delegateDid`.
+ */
+export const delegation = definePlugin({
+  name: "delegation",
+  needs: { clients: apiClients, sessions: dpopSessions },
+  migrations,
+  setup(app, _options: object, { clients, sessions }) {
+    const delegations = createDelegations(app);
+    delegationMethods({ app, clients, sessions, delegations });
+    sessions.delegateBy(async ({ did, clientKey }, delegateDid) => {
+      const client = clientKey === null ? undefined : await clients.find(clientKey);
+      const account = await delegations.account(delegateDid);
+      if (account && account.clientId !== client?.id)
+        throw new HttpError(403, "delegation is scoped to a different application");
+      const role = account && did !== null ? await delegations.role(delegateDid, did) : undefined;
+      if (!role) throw new HttpError(403, "you are not a delegate of this account");
+      if (role === "member") throw new HttpError(403, "your role does not have write access to this account");
+    });
+  },
+});
