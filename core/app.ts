@@ -12,6 +12,7 @@ import { createHealth } from "./health.ts";
 import { createAppHooks } from "./hooks.ts";
 import { createAdminRoutes } from "./http/admin.ts";
 import type { Callers } from "./http/caller.ts";
+import { createDomains, domainsAdmin } from "./http/domains.ts";
 import { createHosts } from "./http/hosts.ts";
 import { createOutgoingFetch } from "./http/outgoing.ts";
 import { toResponse, type Reply } from "./http/reply.ts";
@@ -37,6 +38,7 @@ import type { SourceFile } from "./resources/files.ts";
 import { publicRoutes } from "./http/public.ts";
 import { createSettings } from "./settings.ts";
 import { settingsAdmin } from "./settings-admin.ts";
+import { createLogo } from "./settings-logo.ts";
 import { createXrpc } from "./xrpc/dispatch.ts";
 import { createProxy, proxyAdmin } from "./xrpc/proxy.ts";
 
@@ -114,9 +116,11 @@ export async function createApp(options: AppOptions): Promise<App> {
     const metrics = new Registry();
     const leader = createLeader({ db, metrics, log: log.child("leader") });
     closers.push(() => leader.close());
+    const hosts = createHosts(config.server.publicUrl);
+    const domains = await createDomains({ db, config, hosts, clock });
     const router = createRouter({
       basePath: config.server.basePath,
-      hosts: createHosts(config.server.publicUrl),
+      hosts,
       log: log.child("http"),
     });
     const callers: Callers = { admin: [], xrpc: [] };
@@ -126,9 +130,11 @@ export async function createApp(options: AppOptions): Promise<App> {
     const resources = createResources(log);
 
     hooks.hook("identity:changed", ({ did }) => identity.forget(did));
-    publicRoutes({ config, db, health, metrics, router, settings });
+    const logo = await createLogo({ db, admin, router, events });
+    publicRoutes({ config, db, health, metrics, router, settings, domains, logo });
+    domainsAdmin(admin, domains, events, config);
     proxyAdmin(admin, settings, events);
-    settingsAdmin(admin, settings, events);
+    settingsAdmin(admin, settings, events, Boolean(config.env["TOKEN_ENCRYPTION_KEY"]));
     lexiconsAdmin(admin, lexicons, events);
     recordsAdmin(admin, db, store, lexicons);
     admin.route("GET /manifest", { permission: "stats:read" }, () => ({ routes: admin.list() }));
@@ -147,6 +153,8 @@ export async function createApp(options: AppOptions): Promise<App> {
       fetch,
       callers,
       leader,
+      domains,
+      logo,
     };
     let frozen = false;
     const open = <F extends (...args: never[]) => unknown>(what: string, contribute: F): F =>
@@ -191,6 +199,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     closers.push(() => pipeline.close());
     if (options.background !== false) {
       closers.push(sweepTombstones(db, clock, log));
+      if (db.dialect === "postgres") closers.push(every(domainsEveryMs, () => domains.refresh()));
       await hooks.callHook("app:ready");
     }
     return {
@@ -209,6 +218,14 @@ export async function createApp(options: AppOptions): Promise<App> {
     await close();
     throw error;
   }
+}
+
+/** Other processes of the database may change the domains. */
+const domainsEveryMs = 10_000;
+
+function every(ms: number, work: () => Promise<void>): () => void {
+  const timer = setInterval(() => void work().catch(() => {}), ms).unref(); // the next time does
+  return () => clearInterval(timer);
 }
 
 async function setUp(name: string, setup: () => unknown): Promise<unknown> {

@@ -8,6 +8,7 @@ import type { Health } from "./health.ts";
 import type { Hooks } from "./hooks.ts";
 import type { AdminRoutes } from "./http/admin.ts";
 import type { Callers } from "./http/caller.ts";
+import type { Domains } from "./http/domains.ts";
 import type { OutgoingFetch } from "./http/outgoing.ts";
 import type { Router } from "./http/router.ts";
 import type { IdentityResolver } from "./identity/resolve.ts";
@@ -17,6 +18,7 @@ import type { Logger } from "./log.ts";
 import type { Records } from "./records/records.ts";
 import type { ResourceKind } from "./resources/kind.ts";
 import type { Settings } from "./settings.ts";
+import type { Logo } from "./settings-logo.ts";
 import type { XrpcMethods } from "./xrpc/dispatch.ts";
 
 /** What a plugin's setup sees. Contributions are taken during setup only. */
@@ -43,6 +45,8 @@ export interface PluginApp {
   readonly admin: AdminRoutes;
   readonly xrpc: XrpcMethods;
   readonly callers: Callers;
+  readonly domains: Domains;
+  readonly logo: Logo;
   readonly health: Pick<Health, "check">;
   /** Prometheus metrics of this app; names begin with `happyview_`. */
   readonly metrics: Registry;

@@ -23,7 +23,25 @@ export const coreMigrations: readonly Migration[] = [
     sqlite: leads({ text: "TEXT", int: "INTEGER" }),
     postgres: leads({ text: 'TEXT COLLATE "C"', int: "BIGINT" }),
   },
+  {
+    id: "0005_domains_and_logo",
+    sqlite: domainsAndLogo({ text: "TEXT", blob: "BLOB" }),
+    postgres: domainsAndLogo({ text: 'TEXT COLLATE "C"', blob: "BYTEA" }),
+  },
 ];
+
+function domainsAndLogo({ text, blob }: { text: string; blob: string }): string {
+  return `
+  CREATE TABLE happyview_domains (
+    id ${text} PRIMARY KEY,
+    url ${text} NOT NULL UNIQUE,
+    is_primary INTEGER NOT NULL DEFAULT 0,
+    origin TEXT NOT NULL DEFAULT 'admin',
+    created_at ${text} NOT NULL,
+    updated_at ${text} NOT NULL
+  );
+  CREATE TABLE happyview_logo (id INTEGER PRIMARY KEY, content_type TEXT NOT NULL, bytes ${blob} NOT NULL);`;
+}
 
 /** Who leads what is told by locks; the table counts the leads, so that late writes of an earlier one can be refused. */
 function leads({ text, int }: { text: string; int: string }): string {

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { HappyViewError, Rejection } from "../errors.ts";
 import { identifyAdmin, requirePermission, type Caller, type Callers } from "./caller.ts";
-import { readJson } from "./request.ts";
+import { readJson, type HttpRequest } from "./request.ts";
 import type { Method, Router } from "./router.ts";
 
 export interface AdminContext<Body> {
@@ -9,6 +9,8 @@ export interface AdminContext<Body> {
   query: URLSearchParams;
   body: Body;
   caller: Caller;
+  /** For what is no JSON body. */
+  request: HttpRequest;
 }
 
 export interface AdminRoute<Schema extends z.ZodType> {
@@ -55,7 +57,7 @@ export function createAdminRoutes(
           const body = options.body ? parseBody(options.body, await readJson(request)) : undefined;
           for (const permission of permissions) requirePermission(caller, permission);
           // Without a schema the body is undefined, which is what z.ZodUndefined infers.
-          return handler({ params, query: new URLSearchParams(query), body: body as never, caller });
+          return handler({ params, query: new URLSearchParams(query), body: body as never, caller, request });
         },
         { anyHost: true },
       );

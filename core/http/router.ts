@@ -127,7 +127,8 @@ function isDomainScoped(path: string): boolean {
   );
 }
 
-function hostOf(request: HttpRequest): string {
+/** The name of the host that a request is for, without its port (sync-and-xrpc §6.1). */
+export function hostOf(request: HttpRequest): string {
   // A web Request made by a program has no host header; its URL says where it goes.
   const host =
     request.headers.get("x-forwarded-host") ??

@@ -28,9 +28,13 @@ const changed = z.object({
 
 /** `/admin/api-clients` (admin-api §2.7). */
 export function apiClientsAdmin(
-  { admin, events }: Pick<PluginApp, "admin" | "events">,
+  { admin, events, domains, config }: Pick<PluginApp, "admin" | "events" | "domains" | "config">,
   clients: ApiClients,
 ): void {
+  const isOwn = (clientId: string): boolean =>
+    domains
+      .list()
+      .some(({ url }) => clientId === `${url}${config.server.basePath}/oauth-client-metadata.json`);
   const existing = async (id = ""): Promise<ApiClient> => {
     const client = await clients.get(id);
     if (!client) throw new HttpError(404, `api client '${id}' not found`);
@@ -51,6 +55,8 @@ export function apiClientsAdmin(
       const type = body.client_type ?? "confidential";
       if (type !== "confidential" && type !== "public")
         throw new HttpError(400, "client_type must be 'confidential' or 'public'");
+      if (isOwn(body.client_id_url))
+        throw new HttpError(409, `client_id_url '${body.client_id_url}' is a domain's of this instance`);
       const made = await clients.create({
         name: body.name,
         clientIdUrl: body.client_id_url,

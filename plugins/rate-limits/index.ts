@@ -30,8 +30,11 @@ const costs = {
 export const rateLimits = definePlugin({
   name: "rate-limits",
   needs: { clients: apiClients },
-  setup(app, options: RateLimitsOptions, { clients }) {
-    for (const key of Object.values(costs)) app.settings.define({ key, default: "1" });
+  async setup(app, options: RateLimitsOptions, { clients }) {
+    for (const key of Object.values(costs)) {
+      app.settings.define({ key });
+      if (app.settings.get(key) === undefined) await app.settings.put(key, "1"); // seeded, as admins expect to find them
+    }
     const { now } = app.clock;
     const buckets = options.storage ? shared(options.storage, now) : inMemory(now);
 

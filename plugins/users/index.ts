@@ -1,4 +1,4 @@
-import { definePlugin, HttpError, reply } from "../../core/index.ts";
+import { definePlugin } from "../../core/index.ts";
 import { publicUrl } from "../../core/config/resolve.ts";
 import { keysAdmin } from "./admin-keys.ts";
 import { usersAdmin } from "./admin-users.ts";
@@ -64,10 +64,6 @@ export const users = definePlugin({
     });
     usersAdmin(app, store);
     keysAdmin(app, keys, store);
-    app.http.route("GET /auth/me", () => {
-      throw new HttpError(401, "not authenticated");
-    });
-    app.http.route("POST /auth/logout", () => reply(200, null));
     return {
       account: identify.account,
       isUser: async (did) => (await store.byDid(did)) !== undefined,
