@@ -1,0 +1,165 @@
+import { createServer, type AddressInfo } from "node:net";
+import { AtpAgent } from "@atproto/api";
+import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { createApp, createLogger, type App } from "../../core/index.ts";
+import { resolveConfig } from "../../core/config/resolve.ts";
+import { serve, type Served } from "../../core/server/node.ts";
+import { oauth } from "../../plugins/oauth/index.ts";
+import { users } from "../../plugins/users/index.ts";
+import { signIn } from "./_sign-in.ts";
+
+// Signing in to the admin API on the published PDS's own page.
+const password = "correct horse battery staple";
+let plc: TestPlc;
+let pds: TestPds;
+let app: App;
+let server: Served;
+let base: string;
+const dids: Record<string, string> = {};
+
+beforeAll(async () => {
+  plc = await TestPlc.create({});
+  pds = await TestPds.create({ didPlcUrl: plc.url });
+  mockNetworkUtilities(pds);
+  for (const name of ["carol", "dave"]) {
+    const agent = new AtpAgent({ service: pds.url });
+    const { data } = await agent.createAccount({
+      handle: `${name}.test`,
+      email: `${name}@example.com`,
+      password,
+    });
+    dids[name] = data.did;
+  }
+  const port = await freePort();
+  base = `http://127.0.0.1:${port}`;
+  const config = resolveConfig(
+    { plugins: [users(), oauth()] },
+    {
+      mode: "test",
+      root: ".",
+      env: {
+        DATABASE_URL: ":memory:",
+        PLC_URL: plc.url,
+        PUBLIC_URL: base,
+        SESSION_SECRET: "a secret of at least thirty-two characters",
+        TOKEN_ENCRYPTION_KEY: Buffer.alloc(32, 8).toString("base64"),
+      },
+    },
+  );
+  app = await createApp({ config, log: createLogger({ level: "error" }) });
+  server = await serve(app, { host: "127.0.0.1", port });
+});
+
+afterAll(async () => {
+  await server?.close(100);
+  await app?.close();
+  await pds?.close();
+  await plc?.close();
+});
+
+/** Ends where the browser would: the answer to the way back. */
+async function signInAs(name: string, query = ""): Promise<Response> {
+  const begun = await fetch(`${base}/auth/login?handle=${dids[name]}${query}`);
+  expect(begun.status).toBe(200);
+  const { url } = (await begun.json()) as { url: string };
+  const back = await signIn(url, { name: `${name}.test`, password });
+  return fetch(`${base}/auth/callback${back}`, { redirect: "manual" });
+}
+
+function cookieOf(response: Response): string {
+  return response.headers.get("set-cookie")?.split(";", 1)[0] ?? "";
+}
+
+async function status(path: string, cookie: string, init: RequestInit = {}): Promise<number> {
+  const response = await fetch(base + path, { ...init, headers: { ...init.headers, cookie } });
+  await response.arrayBuffer();
+  return response.status;
+}
+
+it("the first account that signs in becomes super user; others are sent away until they are users", async () => {
+  const first = await signInAs("carol", `&redirect_uri=${encodeURIComponent(`${base}/dashboard/lexicons`)}`);
+  expect([first.status, first.headers.get("location")]).toEqual([303, `${base}/dashboard/lexicons`]);
+  expect(first.headers.get("set-cookie")).toMatch(/HttpOnly; SameSite=Lax/);
+  const carol = cookieOf(first);
+  expect(await status("/admin/users", carol)).toBe(200);
+
+  const refused = await signInAs("dave");
+  expect(refused.headers.get("location")).toBe(`${base}/login?error=not_authorized`);
+  expect(refused.headers.get("set-cookie")).toBeNull();
+
+  const me = await fetch(`${base}/auth/me`, { headers: { cookie: carol } });
+  const { csrf_token: csrf, ...rest } = (await me.json()) as Record<string, unknown>;
+  expect(rest).toEqual({ did: dids["carol"], is_admin: true });
+  const added = await fetch(`${base}/admin/users`, {
+    method: "POST",
+    headers: { cookie: carol, "content-type": "application/json", "x-csrf-token": String(csrf) },
+    body: JSON.stringify({ did: dids["dave"], template: "viewer" }),
+  });
+  expect(added.status).toBe(201);
+  const dave = cookieOf(await signInAs("dave"));
+  expect(await status("/admin/lexicons", dave)).toBe(200);
+  expect(await status("/admin/settings", dave)).toBe(403);
+});
+
+it("a stolen cookie alone changes nothing, a forged one is none, and signing out ends it for good", async () => {
+  const cookie = cookieOf(await signInAs("carol"));
+  const change = { method: "PUT", headers: { "content-type": "application/json" }, body: '{"value":"x"}' };
+  expect(await status("/admin/settings/app_name", cookie, change)).toBe(403);
+  const foreign = { ...change, headers: { ...change.headers, "sec-fetch-site": "cross-site" } };
+  expect(await status("/admin/settings/app_name", cookie, foreign)).toBe(403);
+  const own = { ...change, headers: { ...change.headers, "sec-fetch-site": "same-origin" } };
+  expect(await status("/admin/settings/app_name", cookie, own)).toBe(204);
+  const [name, value = ""] = cookie.split("=");
+  expect(await status("/admin/users", `${name}=${value.split("").toReversed().join("")}`)).toBe(401);
+  expect(await status("/auth/logout", cookie, { method: "POST" })).toBe(200);
+  expect(await status("/admin/users", cookie)).toBe(401);
+});
+
+it("leads back to pages of this instance only", async () => {
+  for (const to of [
+    "https://evil.example/",
+    "//evil.example",
+    "javascript:alert(1)",
+    `${base}.evil.example/`,
+  ]) {
+    const response = await fetch(
+      `${base}/auth/login?handle=${dids["carol"]}&redirect_uri=${encodeURIComponent(to)}`,
+    );
+    expect([to, response.status]).toEqual([to, 400]);
+  }
+});
+
+it("refuses a way back that nobody began, and one that was used already", async () => {
+  expect(
+    (await fetch(`${base}/auth/callback?code=x&state=y&iss=${pds.url}`, { redirect: "manual" })).status,
+  ).toBe(500);
+  expect((await fetch(`${base}/auth/callback`)).status).toBe(400);
+});
+
+it("shows the metadata of its client", async () => {
+  const response = await fetch(`${base}/oauth-client-metadata.json`);
+  expect(await response.json()).toMatchObject({
+    client_id: `${base}/oauth-client-metadata.json`,
+    redirect_uris: [`${base}/auth/callback`],
+    scope: "atproto",
+    dpop_bound_access_tokens: true,
+  });
+});
+
+it("keeps no token in the clear", async () => {
+  const rows = await app.db.all<{ session_data: string }>(
+    "SELECT session_data FROM happyview_oauth_sessions",
+  );
+  expect(rows.length).toBeGreaterThan(0);
+  for (const { session_data } of rows) expect(session_data).toMatch(/^enc:v1:/);
+});
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const probe = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = probe.address() as AddressInfo; // a TCP server has one
+      probe.close(() => resolve(port));
+    });
+  });
+}
