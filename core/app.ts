@@ -2,6 +2,7 @@ import { createStorage } from "unstorage";
 import lruCacheDriver from "unstorage/drivers/lru-cache";
 import { Registry } from "prom-client";
 import { createClock } from "./clock.ts";
+import { networkLexiconSources } from "./config/network-lexicons.ts";
 import { isLocal, type Config } from "./config/resolve.ts";
 import { connect, type Database } from "./db/database.ts";
 import { migrate } from "./db/migrate.ts";
@@ -18,6 +19,7 @@ import { createOutgoingFetch } from "./http/outgoing.ts";
 import { toResponse, type Reply } from "./http/reply.ts";
 import type { HttpRequest } from "./http/request.ts";
 import { createRouter } from "./http/router.ts";
+import { createTxtLookup, dnsServers } from "./identity/authority.ts";
 import { createIdentityResolver } from "./identity/resolve.ts";
 import { lexiconsAdmin } from "./lexicons/admin.ts";
 import { createLexiconRegistry } from "./lexicons/registry.ts";
@@ -125,7 +127,8 @@ export async function createApp(options: AppOptions): Promise<App> {
     });
     const callers: Callers = { admin: [], xrpc: [] };
     const admin = createAdminRoutes(router, callers, config.adminKey);
-    const fallback = createProxy({ settings, identity, fetch });
+    const lookup = createTxtLookup({ servers: dnsServers(config.env) });
+    const fallback = createProxy({ settings, identity, fetch, lookup });
     const xrpc = createXrpc({ router, callers, lexicons, store, hooks, fallback });
     const resources = createResources(log);
 
@@ -175,6 +178,7 @@ export async function createApp(options: AppOptions): Promise<App> {
           isMethod: xrpc.isMethod,
           resolve: open("XRPC resolver", xrpc.resolve),
           defaultProcedure: open("default procedure", xrpc.defaultProcedure),
+          decorate: open("decorator", xrpc.decorate),
           listCondition: open("list condition", xrpc.listCondition),
           call: xrpc.call,
         },
@@ -187,7 +191,9 @@ export async function createApp(options: AppOptions): Promise<App> {
     }
     frozen = true;
 
-    await resources.deploy(options.files ?? {});
+    // Without background work nobody would ask their authorities, and a one-off command must not remove any.
+    const declared = options.background === false ? {} : networkLexiconSources(config.networkLexicons);
+    await resources.deploy({ ...options.files, ...declared });
     if (config.mode === "production" && config.server.publicUrl === undefined)
       log.warn("PUBLIC_URL is not set: only loopback names are answered outside /admin", {
         hint: "set PUBLIC_URL to the origin under which clients reach this instance",

@@ -24,6 +24,9 @@ export interface AppHooks {
   "lexicon:published": (schema: {
     did: string;
     nsid: string;
+    /** The commit's TID; empty when the source does not know it. */
+    rev: string;
+    /** Absent when it was deleted. */
     document: Record<string, unknown> | undefined;
   }) => void | Promise<void>;
   /** A lexicon was put or removed; it is served (or not) from now on. */

@@ -4,6 +4,7 @@ import type { Database } from "./db/database.ts";
 import type { Migration } from "./db/migrate.ts";
 import type { Logger } from "./log.ts";
 import type { PluginApp } from "./plugin-app.ts";
+import type { SourceFile } from "./resources/files.ts";
 
 /** A command of the CLI that a plugin brings: `happyview <name>`. */
 export interface PluginCommand<Api = unknown> {
@@ -38,6 +39,25 @@ export interface RemoteCommand {
   }): Promise<{ value: unknown; text?: string; failed?: boolean }>;
 }
 
+/** What `happyview check` says of a project that is no error. */
+export interface CheckNote {
+  /** A warning is about something that works and is probably not what was meant. */
+  level: "info" | "warning";
+  message: string;
+  hint?: string | undefined;
+  /** Of the project, with the line that it is about. */
+  file?: string | undefined;
+  line?: number | undefined;
+}
+
+/** The project as `happyview check` shows it to plugins: deployed on an empty instance in memory. */
+export interface CheckContext<Api = unknown> {
+  api: Api;
+  db: Database;
+  /** The project's files by folder: `scripts`, `lexicons`. */
+  files: Readonly<Record<string, readonly SourceFile[]>>;
+}
+
 /** A plugin with its options bound, as it stands in the config. `Api` is what other plugins get of it. */
 export interface Plugin<Api = unknown> {
   readonly name: string;
@@ -46,6 +66,7 @@ export interface Plugin<Api = unknown> {
   readonly migrations: readonly Migration[];
   readonly commands: Readonly<Record<string, PluginCommand>>;
   readonly remoteCommands?: Readonly<Record<string, RemoteCommand>>;
+  check?(context: CheckContext): Promise<CheckNote[]>;
   readonly setup: (app: PluginApp, apis: ReadonlyMap<string, unknown>) => Api | Promise<Api>;
 }
 
@@ -73,6 +94,8 @@ export interface PluginDefinition<Options, Api, N extends Needs, W extends Needs
   /** Commands by name; each gets what setup returned as `api` (typed when it stands below `setup`). */
   commands?: Record<string, PluginCommand<NoInfer<Api>>>;
   remoteCommands?: Record<string, RemoteCommand>;
+  /** What `happyview check` is to say of a project (typed when it stands below `setup`). */
+  check?(context: CheckContext<NoInfer<Api>>): Promise<CheckNote[]>;
 }
 
 type FactoryArgs<Options> = object extends Options ? [options?: Options] : [options: Options];
@@ -97,6 +120,7 @@ export function definePlugin<Options, Api, N extends Needs = {}, W extends Needs
     // A command is only ever run with the API of its own plugin.
     commands: (definition.commands ?? {}) as Record<string, PluginCommand>,
     remoteCommands: definition.remoteCommands ?? {},
+    check: definition.check as Plugin["check"], // with the API of its own plugin, like a command
     setup(app, apis) {
       const given = Object.entries({ ...definition.needs, ...definition.wants }).map(
         ([key, f]) => [key, apis.get(f.pluginName)] as const,

@@ -1,5 +1,6 @@
 import type { LexiconOptions } from "../lexicons/resource.ts";
 import type { Plugin } from "../plugin.ts";
+import type { NetworkLexicon } from "./network-lexicons.ts";
 
 /** What `happyview.config.ts` exports. Environment variables of HappyView's names win over it. */
 export interface UserConfig {
@@ -14,6 +15,11 @@ export interface UserConfig {
   plugins?: Plugin[];
   /** What is added to lexicon files, by NSID. */
   lexicons?: Record<string, LexiconOptions>;
+  /**
+   * Lexicons that others publish: found by DNS, read from their authority's repo and kept current by `networkLexicons()`.
+   * @example networkLexicons: ["xyz.statusphere.status", { nsid: "com.example.list", targetCollection: "com.example.note" }]
+   */
+  networkLexicons?: (string | NetworkLexicon)[];
   /** Instance settings; a value stored by an admin or set in the environment wins. */
   settings?: Record<string, string>;
   /** The outside of the instance. */

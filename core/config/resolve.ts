@@ -2,6 +2,7 @@ import { HappyViewError } from "../errors.ts";
 import type { LexiconOptions } from "../lexicons/resource.ts";
 import type { Plugin } from "../plugin.ts";
 import type { UserConfig } from "./define.ts";
+import { resolveNetworkLexicons, type NetworkLexicon } from "./network-lexicons.ts";
 
 export type Mode = "development" | "production" | "test";
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -14,6 +15,7 @@ export interface Config {
   database: { url: string; maxConnections: number };
   plugins: Plugin[];
   lexicons: Record<string, LexiconOptions>;
+  networkLexicons: NetworkLexicon[];
   settings: Record<string, string>;
   server: { publicUrl: string | undefined; host: string; port: number; basePath: string };
   network: { jetstreamUrl: string; relayUrl: string; plcUrl: string };
@@ -45,6 +47,7 @@ export function resolveConfig(
     },
     plugins: user.plugins ?? [],
     lexicons: user.lexicons ?? {},
+    networkLexicons: resolveNetworkLexicons(user.networkLexicons ?? []),
     settings: user.settings ?? {},
     server: {
       publicUrl: checkUrl("PUBLIC_URL", text("PUBLIC_URL") ?? user.server?.publicUrl),

@@ -1,3 +1,4 @@
+import { isValidNsid } from "@atproto/syntax";
 import { z } from "zod";
 import { HappyViewError } from "../errors.ts";
 import type { Plugin } from "../plugin.ts";
@@ -15,12 +16,20 @@ const lexiconOptions = z.strictObject({
   tokenCost: z.int().min(0).optional(),
 });
 
+const nsid = z.string().refine(isValidNsid, "expected an NSID such as com.example.status");
+
+const networkLexicon = z.preprocess(
+  (entry) => (typeof entry === "string" ? { nsid: entry } : entry),
+  z.strictObject({ nsid, targetCollection: nsid.optional(), backfill: z.boolean().optional() }),
+);
+
 const schema: z.ZodType<UserConfig> = z.strictObject({
   database: z
     .strictObject({ url: z.string().optional(), maxConnections: z.int().min(1).optional() })
     .optional(),
   plugins: z.array(plugin).optional(),
   lexicons: z.record(z.string(), lexiconOptions).optional(),
+  networkLexicons: z.array(networkLexicon).max(1000).optional(),
   settings: z.record(z.string(), z.string()).optional(),
   server: z
     .strictObject({
@@ -66,8 +75,9 @@ function describe(issue: z.core.$ZodIssue): { message: string; hint: string } {
 }
 
 const keys: Record<string, string[]> = {
-  "": ["database", "plugins", "lexicons", "settings", "server", "network"],
+  "": ["database", "plugins", "lexicons", "networkLexicons", "settings", "server", "network"],
   database: ["url", "maxConnections"],
+  networkLexicons: ["nsid", "targetCollection", "backfill"],
   server: ["publicUrl", "host", "port", "basePath"],
   network: ["jetstreamUrl", "relayUrl", "plcUrl"],
 };

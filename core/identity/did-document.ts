@@ -7,12 +7,15 @@ export interface Identity {
   handle: string | null;
   /** The key of `#atproto` as a did:key. */
   signingKey: string | null;
+  /** Keys by fragment, as did:keys: `atproto`, `atproto_label`. */
+  keys: Readonly<Record<string, string>>;
   /** Endpoints by fragment: `atproto_pds`, `atproto_labeler`. */
   services: Readonly<Record<string, string>>;
 }
 
 /** A document is written by a stranger and kept in memory: these are far above what any account needs. */
 const maxServices = 64;
+const maxKeys = 64;
 const maxEndpointChars = 2048;
 const maxFragmentChars = 256;
 const maxKeyChars = 256;
@@ -53,13 +56,19 @@ export function parseDocument(did: string, document: unknown): Identity {
     if (fragment && fragment.length <= maxFragmentChars && isEndpoint(endpoint))
       services[fragment] ??= endpoint.replace(/\/$/, "");
   }
-  const key = asList(doc["verificationMethod"]).find((entry) => fragmentOf(entry["id"]) === "atproto");
+  const keys: Record<string, string> = {};
+  for (const entry of asList(doc["verificationMethod"]).slice(0, maxKeys)) {
+    const fragment = fragmentOf(entry["id"]);
+    const key = toDidKey(entry);
+    if (fragment && fragment.length <= maxFragmentChars && key) keys[fragment] ??= key;
+  }
   const aliases = Array.isArray(doc["alsoKnownAs"]) ? doc["alsoKnownAs"] : [];
   const alias = aliases.find((a): a is string => typeof a === "string" && a.startsWith("at://"));
   return {
     did,
     handle: alias && alias.length <= "at://".length + maxHandleChars ? alias.slice("at://".length) : null,
-    signingKey: toDidKey(key),
+    signingKey: keys["atproto"] ?? null,
+    keys,
     services,
   };
 }

@@ -71,6 +71,8 @@ export interface LexiconRegistry {
   collections(): string[];
   /** Creates or replaces; what the input leaves out is reset (sync-and-xrpc §1.4). */
   put(input: LexiconInput): Promise<Lexicon>;
+  /** Notes that the document was read anew and is the same: no new revision, nothing is announced. */
+  confirm(id: string, read: { authorityDid: string; lastFetchedAt: string }): Promise<void>;
   remove(id: string): Promise<Lexicon | undefined>;
 }
 
@@ -136,6 +138,12 @@ export async function createLexiconRegistry(
         ...(input.history && isNew ? { history: input.history } : {}),
       });
       return lexicon;
+    },
+    async confirm(id, { authorityDid, lastFetchedAt }) {
+      const columns = { authority_did: authorityDid, last_fetched_at: lastFetchedAt };
+      await db.orm.update(lexicons).set(columns).where(eq(lexicons.id, id));
+      const lexicon = known.get(id);
+      if (lexicon) known.set(id, { ...lexicon, authorityDid, lastFetchedAt });
     },
     async remove(id) {
       const lexicon = known.get(id);

@@ -62,7 +62,9 @@ export function lexiconResource(
     },
     extras: (id) => JSON.stringify(options[id] ?? {}),
     async stored() {
-      return registry.list().map(({ id, origin, configHash }) => ({ id, origin, configHash }));
+      // What `networkLexicons` of the config made is no file's to remove.
+      const ours = registry.list().filter(({ source, origin }) => source === "manual" || origin === "admin");
+      return ours.map(({ id, origin, configHash }) => ({ id, origin, configHash }));
     },
     async put(_id, value, by) {
       await registry.put({ ...value, ...by });

@@ -253,7 +253,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       if (event.kind === "account") await told(() => hooks.callHook("account:changed", event));
       else if (event.kind === "identity") await told(() => hooks.callHook("identity:changed", event));
       else if (event.collection === lexiconSchema) {
-        const schema = { did: event.did, nsid: event.rkey, document: event.record };
+        const { did, rkey: nsid, rev, record: document } = event;
+        const schema = { did, nsid, rev, document };
         await told(() => hooks.callHook("lexicon:published", schema));
       }
     }

@@ -21,7 +21,7 @@ export interface StoredResource {
 export interface ResourceKind<Value = unknown> {
   /** As in messages: `lexicon`. */
   kind: string;
-  /** The folder of its files, relative to the project: `lexicons`. */
+  /** The folder of its files, relative to the project: `lexicons`; or the key of the config whose entries stand for files. */
   folder: string;
   /** The id a path stands for, null for a file that is no resource (a README); throws RESOURCE_PATH for a misplaced one. */
   idOf(path: string): string | null;

@@ -1,5 +1,5 @@
 import type { Logger } from "../log.ts";
-import type { SourceFile } from "./files.ts";
+import { resourceFolders, type SourceFile } from "./files.ts";
 import type { ResourceKind } from "./kind.ts";
 import { applyPlan, planResources, type ResourcePlan, type ResourceProblem } from "./reconcile.ts";
 
@@ -21,11 +21,7 @@ export function createResources(log: Logger): Resources {
     for (const [folder, list] of Object.entries(files)) {
       const kind = kinds.find((k) => k.folder === folder);
       if (!kind && list.length > 0)
-        whole.problems.push({
-          file: folder,
-          message: `${folder}/ holds ${list.length} files, but no plugin in the config takes them`,
-          hint: `add the plugin that reads ${folder}/ to \`plugins\` in happyview.config.ts`,
-        });
+        whole.problems.push({ file: folder, ...untaken(folder, list.length) });
       if (!kind) continue;
       const part = await planResources(kind, list);
       whole.steps.push(...part.steps);
@@ -59,5 +55,18 @@ export function createResources(log: Logger): Resources {
       deploying = next.catch(() => undefined);
       return next;
     },
+  };
+}
+
+/** Of what no plugin in the config takes. */
+function untaken(folder: string, count: number): { message: string; hint: string } {
+  if (!resourceFolders.includes(folder))
+    return {
+      message: `\`${folder}\` of the config has ${count} entries, but no plugin in the config takes them`,
+      hint: `add ${folder}() to \`plugins\` in happyview.config.ts`,
+    };
+  return {
+    message: `${folder}/ holds ${count} files, but no plugin in the config takes them`,
+    hint: `add the plugin that reads ${folder}/ to \`plugins\` in happyview.config.ts`,
   };
 }

@@ -9,7 +9,7 @@ import { HappyViewError } from "../errors.ts";
 import type { Logger } from "../log.ts";
 import { readFolder, resourceFolders, type SourceFile } from "../resources/files.ts";
 import { dockerfile, dockerignore } from "./docker.ts";
-import { leaveOutConfigLoader } from "./leave-out.ts";
+import { allowMissingPackages, leaveOutConfigLoader } from "./leave-out.ts";
 import { createPluginPackages } from "./plugin-packages.ts";
 import { workerChunks } from "./worker-chunks.ts";
 
@@ -110,7 +110,7 @@ function nitroConfig(
     externals: { inline: [packageRoot, root, "#happyview", createPluginPackages()] },
     rollupConfig: {
       output: { dir: join(outDir, "server") },
-      plugins: [leaveOutConfigLoader(), workerChunks()],
+      plugins: [leaveOutConfigLoader(), allowMissingPackages(), workerChunks()],
     },
   };
 }

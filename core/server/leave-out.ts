@@ -20,3 +20,20 @@ export function leaveOutConfigLoader(): Plugin {
         : null,
   };
 }
+
+/** Imported only where the config asks for what they do; whoever wants that installs them. */
+const optional = new Set(["@atproto/tap"]);
+
+/** A package that need not be there is left to be found, or missed, when the output runs; one that is there goes along. */
+export function allowMissingPackages(): Plugin {
+  return {
+    name: "happyview:allow-missing",
+    resolveId: {
+      order: "pre",
+      async handler(source, importer) {
+        if (!optional.has(source)) return null;
+        return (await this.resolve(source, importer, { skipSelf: true })) ?? { id: source, external: true };
+      },
+    },
+  };
+}

@@ -7,6 +7,7 @@ import type { RouteContext, Router } from "../http/router.ts";
 import type { Lexicon, LexiconRegistry } from "../lexicons/registry.ts";
 import type { RecordStore } from "../records/store.ts";
 import { defaultQuery, type ListConditionSource } from "./defaults.ts";
+import type { Decoration, Decorator } from "./decorate.ts";
 import { isReserved, reservedAnswer } from "./reserved.ts";
 import { parseParams, type Params } from "./params.ts";
 
@@ -59,6 +60,8 @@ export interface XrpcMethods {
   defaultProcedure(answer: ProcedureDefault): void;
   /** What a request would be answered, made in the process; NSIDs that are not registered are forwarded whatever the proxy policy says. */
   call(call: InternalCall): Promise<Reply>;
+  /** Adds to the records of such answers what the request asks for. */
+  decorate(decorator: Decorator): void;
   /** Adds a condition to the lists that lexicons without a script give. */
   listCondition(source: ListConditionSource): void;
 }
@@ -79,6 +82,7 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
   const methods = new Map<string, XrpcMethod>();
   const resolvers: XrpcResolver[] = [];
   const conditions: ListConditionSource[] = [];
+  const decorators: Decorator[] = [];
   let procedureDefault: ProcedureDefault | undefined;
 
   async function dispatch(
@@ -107,7 +111,10 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
       const answer = resolver({ ...call, params, lexicon });
       if (answer) return answer;
     }
-    if (type === "query") return defaultQuery(lexicon, params, store, conditions);
+    if (type === "query") {
+      const decorations = await decorationsOf(decorators, call.request);
+      return defaultQuery(lexicon, params, store, { conditions, decorations });
+    }
     if (procedureDefault) return procedureDefault({ ...call, params, lexicon });
     throw new HttpError(
       501,
@@ -160,8 +167,15 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
       const request = internalRequest(call, query, signal);
       return toReply(await answer({ input: undefined, ...call, request }, query));
     },
+    decorate: (decorator) => void decorators.push(decorator),
     listCondition: (source) => void conditions.push(source),
   };
+}
+
+async function decorationsOf(decorators: readonly Decorator[], request: HttpRequest): Promise<Decoration[]> {
+  if (decorators.length === 0) return [];
+  const all = await Promise.all(decorators.map((decorator) => decorator(request)));
+  return all.filter((each) => each !== undefined);
 }
 
 function withHeaders(made: Reply, headers: Record<string, string>): Reply {

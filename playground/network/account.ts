@@ -55,6 +55,17 @@ export class Account {
   #handle: string;
   #status: AccountStatus = "active";
   #repo: SignedRepo | undefined;
+  #labeler: { url: string; key: string } | undefined;
+
+  /** Where it labels from, and with which did:key; undefined for an account that does not. */
+  get labeler(): { url: string; key: string } | undefined {
+    return this.#labeler;
+  }
+
+  /** The DID document names the service and the key from now on. */
+  announceLabeler(labeler: { url: string; key: string }): void {
+    this.#labeler = labeler;
+  }
 
   private constructor(parts: AccountParts) {
     this.did = parts.did;

@@ -1,6 +1,7 @@
 import type { Prng } from "./prng.ts";
+import type { Reply, ServiceRequest } from "./service.ts";
 
-export type ServiceName = "plc" | "pds" | "relay" | "jetstream";
+export type ServiceName = "plc" | "pds" | "relay" | "jetstream" | "labeler" | "tap";
 
 /** What a rule applies to; a field left out matches everything. */
 export interface FaultMatch {
@@ -15,6 +16,7 @@ export interface FaultMatch {
 
 /** A request as the rules see it. */
 export interface FaultRequest extends Required<FaultMatch> {
+  params: URLSearchParams;
   isSocket: boolean;
 }
 
@@ -35,6 +37,8 @@ export interface FaultRule extends FaultMatch {
   wrongJson?: boolean;
   /** Answer 302 with this location. */
   redirect?: string;
+  /** Answers with something else than the truth; `lies.ts` has some. */
+  lie?: (truth: Reply, request: Pick<ServiceRequest, "params">) => Reply | Promise<Reply>;
   socket?: SocketFault;
 }
 
@@ -57,6 +61,8 @@ export interface Faults {
   /** Adds a rule; the result takes it away again. The first rule that matches wins. */
   add(rule: FaultRule): () => void;
   clear(): void;
+  /** Hears of every request and connection; the result stops it. */
+  watch(listener: (request: FaultRequest) => void): () => void;
   /** The rule for this request, counted as used, or undefined. */
   take(request: FaultRequest): FaultRule | undefined;
   latencyOf(rule: FaultRule): number;
@@ -64,6 +70,7 @@ export interface Faults {
 
 export function createFaults(prng: Prng): Faults {
   let rules: { rule: FaultRule; left: number }[] = [];
+  const listeners = new Set<(request: FaultRequest) => void>();
   return {
     add(rule) {
       const entry = { rule, left: rule.times ?? Number.POSITIVE_INFINITY };
@@ -75,7 +82,12 @@ export function createFaults(prng: Prng): Faults {
     clear() {
       rules = [];
     },
+    watch(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
     take(request) {
+      for (const listener of listeners) listener(request);
       for (const entry of rules) {
         if (entry.left <= 0 || !matches(entry.rule, request)) continue;
         if (entry.rule.share !== undefined && !prng.chance(entry.rule.share)) continue;

@@ -11,7 +11,7 @@ export function startPlc(directory: Directory, options: { faults: Faults; port?:
   });
 }
 
-export function didDocument({ did, handle, keypair, pds }: Account): Record<string, unknown> {
+export function didDocument({ did, handle, keypair, pds, labeler }: Account): Record<string, unknown> {
   return {
     "@context": [
       "https://www.w3.org/ns/did/v1",
@@ -27,8 +27,21 @@ export function didDocument({ did, handle, keypair, pds }: Account): Record<stri
         controller: did,
         publicKeyMultibase: keypair.did().slice("did:key:".length),
       },
+      ...(labeler
+        ? [
+            {
+              id: `${did}#atproto_label`,
+              type: "Multikey",
+              controller: did,
+              publicKeyMultibase: labeler.key.slice("did:key:".length),
+            },
+          ]
+        : []),
     ],
-    service: [{ id: "#atproto_pds", type: "AtprotoPersonalDataServer", serviceEndpoint: pds.url }],
+    service: [
+      { id: "#atproto_pds", type: "AtprotoPersonalDataServer", serviceEndpoint: pds.url },
+      ...(labeler ? [{ id: "#atproto_labeler", type: "AtprotoLabeler", serviceEndpoint: labeler.url }] : []),
+    ],
   };
 }
 

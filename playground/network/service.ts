@@ -72,7 +72,8 @@ async function serve(
   const request = toServiceRequest(incoming);
   const rule = takeRule(options, request, false);
   if (rule) await sleep(options.faults.latencyOf(rule));
-  const reply = replyOf(rule) ?? (await answerSafely(options, request));
+  const truth = replyOf(rule) ?? (await answerSafely(options, request));
+  const reply = (await rule?.lie?.(truth, request)) ?? truth;
   const body = Buffer.from(reply.body);
   response.writeHead(reply.status ?? 200, { ...reply.headers, "content-length": body.length });
   if (rule?.truncateAfter === undefined) {
@@ -128,6 +129,7 @@ function takeRule(
     host,
     method: name === "plc" ? "did" : request.method,
     did: did ?? "",
+    params: request.params,
     isSocket,
   });
 }
