@@ -70,6 +70,8 @@ export async function openSqlite(path: string): Promise<Database> {
       /^SQLITE_(BUSY|LOCKED|FULL|IOERR|READONLY|CANTOPEN|PROTOCOL|NOMEM)|^E[A-Z]+$/.test(codeOf(error)),
     async close() {
       while (lock) await lock;
+      // Statistics of what has grown a lot: without them the planner does not see what an index is worth.
+      if (writer.open) writer.exec("PRAGMA analysis_limit = 400; PRAGMA optimize");
       reader.close();
       writer.close();
       if (temporary) rmSync(temporary, { recursive: true, force: true });
@@ -109,6 +111,7 @@ function openWriter(file: string): Connection {
     connection.pragma("wal_autocheckpoint = 8000");
     connection.pragma("journal_size_limit = 67108864");
     connection.exec("BEGIN IMMEDIATE; ROLLBACK");
+    connection.exec("PRAGMA analysis_limit = 400; PRAGMA optimize = 0x10002");
   } catch (cause) {
     connection.close();
     const readOnly = /readonly|attempt to write/i.test(String(cause));

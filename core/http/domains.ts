@@ -76,7 +76,7 @@ export async function createDomains({ db, config, hosts, clock }: DomainParts): 
         await tx.run("UPDATE happyview_domains SET url = ?, updated_at = ? WHERE id = ?", [own, at, made.id]);
       else
         await tx.run(
-          "INSERT INTO happyview_domains (id, url, is_primary, origin, created_at, updated_at) VALUES (?, ?, ?, 'config', ?, ?)",
+          "INSERT INTO happyview_domains (id, url, is_primary, origin, created_at, updated_at) VALUES (?, ?, ?, 'config', ?, ?) ON CONFLICT DO NOTHING", // another process may be first
           [randomUUID(), own, !rows.some(({ is_primary }) => is_primary === 1), at, at],
         );
     });

@@ -20,8 +20,7 @@ export function createResources(log: Logger): Resources {
     const whole: ResourcePlan = { steps: [], problems: [] };
     for (const [folder, list] of Object.entries(files)) {
       const kind = kinds.find((k) => k.folder === folder);
-      if (!kind && list.length > 0)
-        whole.problems.push({ file: folder, ...untaken(folder, list.length) });
+      if (!kind && list.length > 0) whole.problems.push({ file: folder, ...untaken(folder, list.length) });
       if (!kind) continue;
       const part = await planResources(kind, list);
       whole.steps.push(...part.steps);

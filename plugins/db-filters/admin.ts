@@ -1,7 +1,7 @@
 import type { PluginApp } from "../../core/index.ts";
 import { Rejection } from "../../core/errors.ts";
 import { requiredQuery } from "../../core/http/admin.ts";
-import { explainFilter } from "./explain.ts";
+import { explainQuery } from "./explain.ts";
 import type { FieldIndex } from "./indexes.ts";
 import { parseJsonFilter } from "./json.ts";
 import { FilterError } from "./parse.ts";
@@ -12,7 +12,7 @@ export function filtersAdmin(app: Pick<PluginApp, "admin" | "db">, indexes: read
     const collection = requiredQuery(query, "collection");
     const text = requiredQuery(query, "filter");
     try {
-      return explainFilter(app.db, collection, parseJsonFilter(text), indexes);
+      return explainQuery(app.db, { collection, filter: parseJsonFilter(text) }, indexes);
     } catch (error) {
       if (error instanceof FilterError) throw new Rejection(400, error.message);
       throw error;

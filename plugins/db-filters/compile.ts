@@ -18,9 +18,15 @@ const keyOperators: Partial<Record<Operator, string>> = {
   ">=": ">=",
 };
 
+/** Whether an index on a field can answer such a comparison. */
+export function isKeyOperator(op: Operator): boolean {
+  return keyOperators[op] !== undefined;
+}
+
 /**
  * The condition of a filter. A value is compared as what it is: a number with numbers, a boolean with booleans, a
- * string with the text form of any field; LIKE is always about text. A field that is missing or null matches nothing.
+ * string with the text form of any field (in version 3 with strings alone); LIKE is always about text. A field that is
+ * missing or null matches nothing.
  */
 export function compileFilter(filter: Filter, dialect: Dialect): SqlCondition {
   const params: (string | number)[] = [];
@@ -64,8 +70,10 @@ export function likePattern(value: string, dialect: Dialect): string {
 
 function compileCondition({ field, op, value, isTyped }: Condition, dialect: Dialect): SqlCondition {
   const forms = fieldForms(field, dialect);
-  if (op === "LIKE" || op === "NOT LIKE" || op === "ILIKE")
-    return { sql: likeSql(forms.text, op, dialect), params: [likePattern(String(value), dialect)] };
+  if (op === "LIKE" || op === "NOT LIKE" || op === "ILIKE") {
+    const sql = op === "ILIKE" ? likeAnyCase(forms.text, dialect) : `${forms.text} ${op} ?`;
+    return { sql, params: [likePattern(String(value), dialect)] };
+  }
   switch (typeof value) {
     case "string": {
       const compared = compareText(forms, op, value, dialect);
@@ -78,9 +86,9 @@ function compileCondition({ field, op, value, isTyped }: Condition, dialect: Dia
   }
 }
 
-/** SQLite's LIKE pays no heed to the case of ASCII letters anyway. */
-function likeSql(text: string, op: "LIKE" | "NOT LIKE" | "ILIKE", dialect: Dialect): string {
-  return `${text} ${op === "ILIKE" && dialect === "sqlite" ? "LIKE" : op} ?`;
+/** LIKE whatever the case of letters: SQLite, which always does that, knows the case of ASCII only, Postgres of all. */
+export function likeAnyCase(text: string, dialect: Dialect): string {
+  return dialect === "sqlite" ? `${text} LIKE ?` : `(${text} COLLATE "default") ILIKE ?`;
 }
 
 function and({ sql, params }: SqlCondition, condition: string): SqlCondition {

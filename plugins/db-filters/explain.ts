@@ -1,7 +1,15 @@
 import type { Database } from "../../core/db/database.ts";
-import { collectionCondition, compileFilter } from "./compile.ts";
+import { collectionCondition, compileFilter, orderBy } from "./compile.ts";
 import type { FieldIndex } from "./indexes.ts";
 import type { Filter } from "./parse.ts";
+import type { FieldPath } from "./path.ts";
+
+/** A list that is filtered or sorted by fields. */
+export interface FieldQuery {
+  collection: string;
+  filter?: Filter | undefined;
+  sort?: { by: FieldPath; direction: "ASC" | "DESC" } | undefined;
+}
 
 export interface Explanation {
   sql: string;
@@ -15,27 +23,36 @@ export interface Explanation {
   hint: string | null;
 }
 
-/** How the database would find the first page of a filtered list. */
-export async function explainFilter(
+/** How the database would find the first page of the list. */
+export async function explainQuery(
   db: Database,
-  collection: string,
-  filter: Filter,
+  query: FieldQuery,
   known: readonly FieldIndex[],
 ): Promise<Explanation> {
-  const condition = compileFilter(filter, db.dialect);
-  const own = collectionCondition(collection);
-  const sql = `SELECT uri, record FROM happyview_records WHERE collection = ?${own ? ` AND ${own}` : ""} AND ${condition.sql} ORDER BY created_at DESC, uri DESC LIMIT 20`;
-  const params = [collection, ...condition.params];
+  const { collection, filter, sort } = query;
+  const condition = filter && compileFilter(filter, db.dialect);
+  const where = ["collection = ?", collectionCondition(collection), condition?.sql].filter(Boolean);
+  const order = sort ? orderBy(sort.by, sort.direction, db.dialect) : "created_at DESC, uri DESC";
+  const sql = `SELECT uri, record FROM happyview_records WHERE ${where.join(" AND ")} ORDER BY ${order} LIMIT 20`;
+  const params = [collection, ...(condition?.params ?? [])];
   const plan = await planOf(db, sql, params);
   const indexes = known.map((index) => index.name).filter((name) => plan.some((line) => line.includes(name)));
-  const fields = [...fieldsOf(filter)].map((field) => JSON.stringify(field)).join(", ");
-  const hint = `an index may serve it: dbFilters({ indexes: { "${collection}": [${fields}] } }); LIKE and != are never served`;
+  const fields = fieldsOf(query).map((field) => JSON.stringify(field));
+  const hint = `an index may serve it: dbFilters({ indexes: { "${collection}": [${fields.join(", ")}] } }); LIKE and != are never served`;
   const indexed = indexes.length > 0;
   return { sql, params, plan, indexes, indexed, hint: indexed ? null : hint };
 }
 
+/** The fields by which it filters and sorts. */
+export function fieldsOf({ filter, sort }: Pick<FieldQuery, "filter" | "sort">): string[] {
+  const all = [...(filter ? filterFields(filter) : []), ...(sort ? [sort.by.text] : [])];
+  return [...new Set(all)];
+}
+
 async function planOf(db: Database, sql: string, params: readonly (string | number)[]): Promise<string[]> {
   if (db.dialect === "sqlite") {
+    // An EXPLAIN is made with the schema as the connection knows it; only a statement that runs reads it anew.
+    await db.get("SELECT 1 AS one FROM happyview_records LIMIT 1");
     const rows = await db.all<{ detail: string }>(`EXPLAIN QUERY PLAN ${sql}`, params);
     return rows.map((row) => row.detail);
   }
@@ -43,7 +60,6 @@ async function planOf(db: Database, sql: string, params: readonly (string | numb
   return rows.map((row) => row["QUERY PLAN"]);
 }
 
-function fieldsOf(filter: Filter): Set<string> {
-  if (filter.kind === "condition") return new Set([filter.field.text]);
-  return new Set(filter.children.flatMap((child) => [...fieldsOf(child)]));
+function filterFields(filter: Filter): string[] {
+  return filter.kind === "condition" ? [filter.field.text] : filter.children.flatMap(filterFields);
 }

@@ -1,5 +1,6 @@
 import { definePlugin, HttpError } from "../../core/index.ts";
 import { filtersAdmin } from "./admin.ts";
+import { checkFilters } from "./check.ts";
 import { collectionCondition, compileFilter, type SqlCondition } from "./compile.ts";
 import { applyIndexes, planIndexes } from "./indexes.ts";
 import { parseJsonFilter } from "./json.ts";
@@ -30,15 +31,17 @@ export const dbFilters = definePlugin({
     const { created, dropped } = await applyIndexes(app.db, planned);
     if (created.length + dropped.length > 0) app.log.info("field indexes changed", { created, dropped });
     filtersAdmin(app, planned);
-    if (!xrpc) return;
-    app.xrpc.listCondition(({ collection, params }) => {
-      const text = params["filter"];
-      if (text === undefined || text === "") return undefined;
-      const { sql, params: values } = compileFilter(readFilter(text), app.db.dialect);
-      const own = collectionCondition(collection);
-      return { sql: own ? `${own} AND ${sql}` : sql, params: values } satisfies SqlCondition;
-    });
+    if (xrpc)
+      app.xrpc.listCondition(({ collection, params }) => {
+        const text = params["filter"];
+        if (text === undefined || text === "") return undefined;
+        const { sql, params: values } = compileFilter(readFilter(text), app.db.dialect);
+        const own = collectionCondition(collection);
+        return { sql: own ? `${own} AND ${sql}` : sql, params: values } satisfies SqlCondition;
+      });
+    return { indexes: planned, lexicons: app.lexicons };
   },
+  check: checkFilters,
 });
 
 function readFilter(text: unknown): Filter {

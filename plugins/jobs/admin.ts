@@ -28,9 +28,10 @@ export function jobsAdmin(
 
   admin.route("GET /jobs", read, async ({ query }) => {
     const limit = toLimit(query);
+    const status = query.get("status");
     const before = query.get("cursor")?.replace(/Z$/, "+00:00").replace(" ", "+");
     const rows = await archive.list({
-      status: query.get("status") || undefined,
+      statuses: status ? [status] : undefined,
       before: before || undefined,
       limit,
     });
@@ -62,7 +63,7 @@ function toLimit(query: URLSearchParams): number {
 }
 
 /** The stored JSON goes out as it is: a number that JavaScript would round stays exact. */
-export function toView({ input, progress, result, inherit_auth, ...row }: JobRow): string {
+function toView({ input, progress, result, inherit_auth, ...row }: JobRow): string {
   const rest = JSON.stringify({ ...row, inherit_auth: inherit_auth === 1 }).slice(0, -1);
   return `${rest},"input":${input},"progress":${progress},"result":${result}}`;
 }

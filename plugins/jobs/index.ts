@@ -1,10 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { definePlugin } from "../../core/index.ts";
-import { jobsAdmin, toView } from "./admin.ts";
+import { jobsAdmin } from "./admin.ts";
 import { createArchive } from "./archive.ts";
 import { checkJobType, isNative, toJsonText, type JobHandler } from "./job.ts";
 import { migrations } from "./migrations.ts";
 import { createQueue } from "./queue.ts";
+import { createReaders, type JobReaders } from "./readers.ts";
 import { createRunner } from "./runner.ts";
 import { createWorkers } from "./workers.ts";
 
@@ -27,7 +28,7 @@ export interface JobOrigin {
 }
 
 /** What other plugins get. */
-export interface JobsApi {
+export interface JobsApi extends JobReaders {
   /** Jobs that run at once in this process. */
   readonly workers: number;
   /**
@@ -38,10 +39,6 @@ export interface JobsApi {
   define(type: string, handler: JobHandler): { create(input: unknown, by: JobOrigin): Promise<string> };
   /** Handles every type that no plugin defines. */
   fallback(handler: JobHandler): void;
-  /** A job as JSON text, as `GET /admin/jobs/:id` shows it. */
-  get(id: string): Promise<string | undefined>;
-  /** The newest first, as a JSON array. */
-  list(filter: { status?: string | undefined; type?: string | undefined; limit: number }): Promise<string>;
   /** Queues a job of the fallback's; its id. @throws TypeError for a type that is invalid or reserved */
   create(type: string, input: unknown, by: JobOrigin): Promise<string>;
 }
@@ -98,6 +95,7 @@ export const jobs = definePlugin({
       return id;
     };
     return {
+      ...createReaders(archive),
       workers: count,
       define(type, handler) {
         checkJobType(type);
@@ -106,13 +104,6 @@ export const jobs = definePlugin({
         if (handlers.has(type)) throw new Error(`[jobs] two plugins define the job type ${type}`);
         handlers.set(type, handler);
         return { create: (input, by) => add(type, input, by) };
-      },
-      async get(id) {
-        const row = await archive.get(id);
-        return row && toView(row);
-      },
-      async list(filter) {
-        return `[${(await archive.list({ ...filter, before: undefined })).map(toView).join(",")}]`;
       },
       fallback: (handler) => void (fallback = handler),
       async create(type, input, by) {

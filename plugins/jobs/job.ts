@@ -1,12 +1,15 @@
-export type JobStatus =
-  | "pending"
-  | "running"
-  | "completed"
-  | "failed"
-  | "pausing"
-  | "paused"
-  | "cancelling"
-  | "cancelled";
+export const jobStatuses = [
+  "pending",
+  "running",
+  "completed",
+  "failed",
+  "pausing",
+  "paused",
+  "cancelling",
+  "cancelled",
+] as const;
+
+export type JobStatus = (typeof jobStatuses)[number];
 
 /** A job while a handler works on it. */
 export interface RunningJob {

@@ -1,5 +1,7 @@
 import type { Migration } from "../../core/index.ts";
 
+const byType = "CREATE INDEX happyview_jobs_by_type ON happyview_jobs (job_type, created_at DESC)";
+
 /** As HappyView's later versions name them, and what tells who works on a job and until when (lua §1.7). */
 export const migrations: readonly Migration[] = [
   {
@@ -11,6 +13,7 @@ export const migrations: readonly Migration[] = [
       text: 'TEXT COLLATE "C"',
     }),
   },
+  { id: "0002_jobs_by_type", sqlite: byType, postgres: byType },
 ];
 
 function tables({ id, int, text }: { id: string; int: string; text: string }): string {

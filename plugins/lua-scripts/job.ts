@@ -5,7 +5,7 @@ import type { PluginApp } from "../../core/index.ts";
 import { rawJson, type JobHandler, type JobsApi, type RunningJob } from "../jobs/index.ts";
 import { emitLogs, located } from "./attempts.ts";
 import { ScriptError } from "./engine/engine.ts";
-import { jsonResult, type HostFunctions } from "./engine/host.ts";
+import { jsonResult, type HostFunctions, type JsonValue } from "./engine/host.ts";
 import type { HostedPool } from "./host/index.ts";
 import type { PdsSession, PdsWriter } from "./host/pds.ts";
 import type { Scripts } from "./scripts.ts";
@@ -58,27 +58,26 @@ async function sessionOf(caller: Caller, sessions: PdsWriter | undefined): Promi
   throw new Error(`failed to obtain PDS auth for ${caller.did}: ${reason}`);
 }
 
-const maxListed = 200;
-
-/** `jobs.create` and what reads jobs, for a script that acts as `callerDid` (lua §4.9). */
+/** `jobs.create` and what reads jobs, for a script that acts as `callerDid` (lua §4.9, 5.3). */
 export function jobsFunctions(jobs: JobsApi | undefined, callerDid: string | undefined): HostFunctions {
-  const find = async (id: unknown, mine: boolean): Promise<unknown> => {
-    if (!jobs) throw new ScriptError("the jobs plugin is not in the config");
-    const job = await jobs.get(String(id));
-    // A script sees the jobs of whom it acts for; `get_any` is for what administers.
-    const isMine =
-      job !== undefined && (JSON.parse(job) as { created_by: string | null }).created_by === callerDid;
-    return job === undefined || (mine && !isMine) ? undefined : jsonResult(job);
+  const queue = (fn: string): JobsApi => {
+    if (jobs) return jobs;
+    throw new ScriptError(`${fn} failed: the jobs plugin is not in the config`);
   };
+  const found = (json: string | undefined): unknown => (json === undefined ? undefined : jsonResult(json));
   return {
-    "jobs.get": ([id]) => find(id, true),
-    "jobs.get_any": ([id]) => find(id, false),
+    // A job of somebody else is as good as none.
+    "jobs.get": async ([id]) => {
+      const all = queue("jobs.get");
+      return callerDid ? found(await all.get(String(id), { createdBy: callerDid })) : undefined;
+    },
+    "jobs.get_any": async ([id]) => found(await queue("jobs.get_any").get(String(id))),
     "jobs.list_any": async ([options]) => {
-      if (!jobs) throw new ScriptError("the jobs plugin is not in the config");
-      const { status, job_type: type, limit } = isObject(options) ? options : {};
-      const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);
-      const count = typeof limit === "number" ? Math.min(Math.max(Math.trunc(limit), 1), maxListed) : 50;
-      return jsonResult(await jobs.list({ status: text(status), type: text(type), limit: count }));
+      try {
+        return jsonResult(await queue("jobs.list_any").list(toJobFilter(options)));
+      } catch (error) {
+        throw error instanceof RangeError ? new ScriptError(error.message) : error;
+      }
     },
     "jobs.create": async ([type, input, auth]) => {
       if (!callerDid) throw new ScriptError("jobs.create requires an authenticated caller");
@@ -95,6 +94,18 @@ export function jobsFunctions(jobs: JobsApi | undefined, callerDid: string | und
         );
       }
     },
+  };
+}
+
+/** What is of another type counts as absent (lua §2.7). */
+function toJobFilter(options: JsonValue | undefined): Parameters<JobsApi["list"]>[0] {
+  const { status, job_type: type, limit } = isObject(options) ? options : {};
+  const statuses = (Array.isArray(status) ? status : [status]).filter((each) => typeof each === "string");
+  const count = Math.trunc(Number(typeof limit === "number" || typeof limit === "string" ? limit : 50));
+  return {
+    statuses,
+    type: typeof type === "string" ? type : undefined,
+    limit: Number.isNaN(count) ? 50 : Math.max(count, 1),
   };
 }
 

@@ -1,5 +1,11 @@
 import type { Dialect } from "../../../core/db/database.ts";
-import { collectionCondition, compileFilter, likePattern, orderBy } from "../../db-filters/compile.ts";
+import {
+  collectionCondition,
+  compileFilter,
+  likeAnyCase,
+  likePattern,
+  orderBy,
+} from "../../db-filters/compile.ts";
 import { fieldForms } from "../../db-filters/fields.ts";
 import type { Filter } from "../../db-filters/parse.ts";
 import type { FieldPath } from "../../db-filters/path.ts";
@@ -71,8 +77,7 @@ export function searchStatement(
   dialect: Dialect,
 ): Statement {
   const { text } = fieldForms(search.field, dialect);
-  // SQLite knows the case of ASCII letters only, Postgres that of all.
-  const like = dialect === "sqlite" ? `${text} LIKE ?` : `(${text} COLLATE "default") ILIKE ?`;
+  const like = likeAnyCase(text, dialect);
   const rank = `CASE WHEN lower(${text}) = lower(?) THEN 0 WHEN ${like} THEN 1 ELSE 2 END`;
   const pattern = (value: string): string => likePattern(value, dialect);
   const query = dialect === "postgres" ? search.query.replaceAll("\0", "\uFFFD") : search.query;

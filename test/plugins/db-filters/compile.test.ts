@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Database } from "../../../core/db/database.ts";
 import { compileFilter } from "../../../plugins/db-filters/compile.ts";
-import { parseFilter } from "../../../plugins/db-filters/parse.ts";
+import { parseFilter, type ParseOptions } from "../../../plugins/db-filters/parse.ts";
 import { databases, migrated } from "../../setup/databases.ts";
 import { collection, storeRecords } from "./_records.ts";
 
@@ -11,7 +11,7 @@ const items = {
   c: { s: "5", n: 10, b: "true", "0": "key" },
   d: { s: null, n: null, b: null },
   e: { s: "100%_off\\", n: "5", b: 1 },
-  f: { s: "", n: 2 ** 53, big: 1 },
+  f: { s: "", n: 2 ** 53, big: 1, umlaut: "ärger" },
   g: { s: "nul\0here", n: 0, odd: "\uD800" },
 };
 
@@ -75,8 +75,8 @@ describe.each(databases())("filters on $name", (subject) => {
   });
   afterAll(() => db[Symbol.asyncDispose]());
 
-  async function matching(filter: unknown): Promise<string> {
-    const { sql, params } = compileFilter(parseFilter(filter), db.dialect);
+  async function matching(filter: unknown, options?: ParseOptions): Promise<string> {
+    const { sql, params } = compileFilter(parseFilter(filter, options), db.dialect);
     const rows = await db.all<{ rkey: string }>(
       `SELECT rkey FROM happyview_records WHERE collection = ? AND ${sql} ORDER BY rkey`,
       [collection, ...params],
@@ -87,6 +87,28 @@ describe.each(databases())("filters on $name", (subject) => {
   it.each(cases)("%s %s %s", async (field, op, value, keys, onPostgres = keys) => {
     expect(await matching({ field, op, value })).toBe(subject.name === "postgres" ? onPostgres : keys);
   });
+
+  it.each<[string, string, string | number | boolean, string, string?]>([
+    ["n", "=", "5", "e"],
+    ["n", "!=", "x", "e"],
+    ["n", "=", 5, "a"],
+    ["b", "=", "true", "c"],
+    ["b", "=", true, "a"],
+    ["s", ">", "Alpha", "bg"],
+    ["tags", "=", '["red","blue"]', ""],
+    ["n", "like", "5", "ae"],
+    ["s", "ilike", "ALPHA%", "ab"],
+    ["s", "ILIKE", "%OFF\\", "e"],
+    ["n", "ilike", "5", "ae"],
+    ["umlaut", "ilike", "ÄRGER", "", "f"],
+    ["missing", "ilike", "%", ""],
+  ])(
+    "compare by the type of the value in version 3: %s %s %s",
+    async (field, op, value, keys, onPostgres = keys) => {
+      const expected = subject.name === "postgres" ? onPostgres : keys;
+      expect(await matching({ field, op, value }, { typed: true })).toBe(expected);
+    },
+  );
 
   it("matches what Postgres cannot hold by the character that stands for it", async () => {
     const value = subject.name === "postgres" ? "nul\uFFFDhere" : "nul\0here";

@@ -85,6 +85,12 @@ describe("filters", () => {
       { ...leaf, op: "IN" },
       `invalid filter op 'IN': must be one of ["=", "!=", "<", ">", "<=", ">=", "LIKE", "NOT LIKE"]`,
     ],
+    [{ op: "=", value: 1 }, "filter group has no conditions"],
+    [{ op: "OR", combine: "AND", value: 1 }, "filter group has no conditions"],
+    [
+      { ...leaf, op: "ILIKE" },
+      `invalid filter op 'ILIKE': must be one of ["=", "!=", "<", ">", "<=", ">=", "LIKE", "NOT LIKE"]`,
+    ],
     [{ field: "a" }, "unsupported filter value type for 'a': nil"],
     [{ field: "a", value: null }, "unsupported filter value type for 'a': null"],
     [{ field: "a", value: [1] }, "unsupported filter value type for 'a': table"],

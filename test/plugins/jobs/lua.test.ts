@@ -140,6 +140,73 @@ describe.each(databases())("Lua jobs on $name", (subject) => {
     expect(raw).toContain('"result":9007199254740993');
   });
 
+  it("reads its creator's jobs, and those of all", async () => {
+    const bench = await open();
+    await bench.script("done", "function handle() return { n = 9007199254740993 } end");
+    await bench.script("wrong", "function handle() error('no luck', 0) end");
+    const mine = await bench.jobs.create("done", { a: 1 }, { createdBy: creator, auth: false });
+    const other = await bench.jobs.create("wrong", {}, { createdBy: "did:plc:other" });
+    await bench.reaches(mine, "completed");
+    await bench.reaches(other, "failed");
+    const body = `
+      local jobs, json = require("happyview.jobs"), require("internal.json")
+      local function ids(options)
+        local list = {}
+        for i, one in ipairs(jobs.list_any(options)) do list[i] = one.id end
+        return list
+      end
+      function handle(input, ctx)
+        local mine, other = jobs.get(input.mine), jobs.get_any(input.other)
+        return {
+          mine = json.encode(mine.result) .. json.encode(mine.input) .. mine.status,
+          absent = mine.error == nil and mine.progress == nil and mine.dpop_key_id == nil and mine.inherit_auth == nil,
+          other = { other.error, other.created_by, type(other.result) },
+          hidden = jobs.get(input.other) == nil, none = jobs.get_any("none") == nil,
+          newest = ids()[1] == ctx.job.id,
+          failed = ids({ status = "failed" }), both = ids({ status = { "failed", "completed" } }),
+          typed = ids({ job_type = "done" }), one = #ids({ limit = 1 }), few = #ids({ limit = -5 }),
+          nothing = json.encode(jobs.list_any({ status = "odd" })),
+          every = #ids({ status = {} }),
+        }
+      end`;
+    expect(await run(bench, body, { mine, other })).toEqual({
+      mine: '{"n":9007199254740993}{"a":1}completed',
+      absent: true,
+      other: [expect.stringContaining("no luck"), "did:plc:other", "nil"],
+      hidden: true,
+      none: true,
+      newest: true,
+      failed: [other],
+      both: [other, mine],
+      typed: [mine],
+      one: 1,
+      few: 1,
+      nothing: "[]",
+      every: 3,
+    });
+  });
+
+  it.each([
+    ["get()", "happyview-jobs.get: BAD_INPUT: the id must be a string"],
+    ["get_any({})", "happyview-jobs.get_any: BAD_INPUT: the id must be a string"],
+    ["list_any(5)", "happyview-jobs.list_any: BAD_INPUT: the options must be a table"],
+    ["create({})", "happyview-jobs.create: BAD_INPUT: the job type must be a string"],
+    ["create('x', {}, 5)", "happyview-jobs.create: BAD_INPUT: the options must be a table"],
+    ["create('A B', {})", "happyview-jobs.create: BAD_INPUT: invalid job type 'A B'"],
+    ["create('happyview.x', {})", "happyview-jobs.create: BAD_INPUT: job type 'happyview.x' is reserved"],
+  ])("names the code of what is wrong with jobs.%s", async (call, message) => {
+    const body = `function handle() return select(2, pcall(function() return require("happyview.jobs").${call} end)) end`;
+    expect(await run(await open(), body)).toContain(message);
+  });
+
+  it("reads no more at once than memory has room for", async () => {
+    const bench = await start(subject, { options: { workers: 0 } });
+    const large = "x".repeat(3 * 1024 * 1024);
+    for (let i = 0; i < 6; i++) await bench.jobs.create("large", large, { createdBy: creator });
+    await expect(bench.jobs.list({ type: "large", limit: 6 })).rejects.toThrow(RangeError);
+    expect(JSON.parse(await bench.jobs.list({ type: "large", limit: 5 }))).toHaveLength(5);
+  });
+
   it("acts with its creator's session when it was created so", async () => {
     const asked: unknown[] = [];
     const pds: PdsWriter = {

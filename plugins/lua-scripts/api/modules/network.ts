@@ -121,15 +121,33 @@ return { list = function() return kit.toarray({}) end, get = get }
 `,
   "happyview.jobs": String.raw`
 local kit = ...
-local function call(fn, ...) return kit.guard("happyview-jobs." .. fn, "JOB_ERROR", kit.call, "jobs." .. fn, ...) end
+local function name(fn) return "happyview-jobs." .. fn end
+local function bad(fn, message) kit.fail(name(fn) .. ": BAD_INPUT: " .. message) end
+local function call(fn, ...)
+  local ok, answer = pcall(kit.call, "jobs." .. fn, ...)
+  if ok then return answer end
+  local failed = string.find(tostring(answer), "jobs." .. fn .. " failed", 1, true)
+  return kit.guard(name(fn), failed and "HOST_ERROR" or "BAD_INPUT", error, answer, 0)
+end
+local function text(fn, what, value)
+  if type(value) ~= "string" then bad(fn, what .. " must be a string") end
+  return value
+end
+local function table_or_nil(fn, options)
+  if options ~= nil and type(options) ~= "table" then bad(fn, "the options must be a table") end
+  return options or {}
+end
 return {
   create = function(kind, input, options)
-    local auth = type(options) == "table" and options.auth == true
-    return call("create", kind, kit.encode(input == nil and {} or input), auth)
+    local auth = table_or_nil("create", options).auth == true
+    return call("create", text("create", "the job type", kind), kit.encode(input == nil and {} or input), auth)
   end,
-  get = function(id) return call("get", id) end,
-  get_any = function(id) return call("get_any", id) end,
-  list_any = function(options) return call("list_any", type(options) == "table" and options or {}) end,
+  get = function(id) return call("get", text("get", "the id", id)) end,
+  get_any = function(id) return call("get_any", text("get_any", "the id", id)) end,
+  list_any = function(options)
+    options = table_or_nil("list_any", options)
+    return call("list_any", { status = options.status, job_type = options.job_type, limit = options.limit })
+  end,
 }
 `,
 };
