@@ -2,8 +2,6 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 export type Kind = "query" | "procedure" | "record" | "label" | "job";
-/** A row of the index: author, collection, record key, body. */
-export type Row = readonly [did: string, collection: string, rkey: string, record: unknown];
 
 /** One case of the corpus; README.md says what each key means. */
 export interface Case {
@@ -30,7 +28,7 @@ const defaultTriggers: Record<Kind, string> = {
 
 const knownKeys: ReadonlySet<string> = new Set(
   (
-    "kind spec trigger engines why dialect runs params input caller env event stored seed labels pds expect " +
+    "kind spec trigger dialect runs params input caller env event stored seed labels pds expect " +
     "expect-text expect-status expect-error expect-outcome expect-refused expect-logs expect-rows expect-pds"
   ).split(" "),
 );

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
-import type { Label } from "../../plugins/lua-scripts/label.ts";
-import type { Case, Row } from "./cases.ts";
-import type { PdsReply } from "./fake-pds.ts";
-import type { Instance, RecordEvent, StoredLabel } from "./instance.ts";
+import type { Label, Row, StoredLabel } from "../fixture/built-lua/driver.ts";
+import type { PdsReply } from "../fixture/built-lua/fake-pds.ts";
+import type { Case } from "./cases.ts";
+import type { Instance, RecordEvent } from "./instance.ts";
 
 const author = "did:plc:alice";
 const caller = "did:plc:caller";
@@ -12,8 +12,7 @@ export async function checkCase(instance: Instance, it: Case): Promise<void> {
   await instance.reset();
   await instance.seed(jsonKey<Row[]>(it, "seed", []));
   await instance.addLabels(jsonKey<StoredLabel[]>(it, "labels", []));
-  const env = jsonKey<Record<string, string>>(it, "env", {});
-  for (const [key, value] of Object.entries({ HTTP: instance.http, ...env }))
+  for (const [key, value] of Object.entries(jsonKey<Record<string, string>>(it, "env", {})))
     await instance.setVariable(key, value);
   for (const { trigger, body } of it.scripts)
     expect(await instance.saveScript(trigger, body)).toMatchObject({ error: "" });
@@ -25,11 +24,13 @@ export async function checkCase(instance: Instance, it: Case): Promise<void> {
     return;
   }
   expect(saved.error).toBe("");
-  instance.expectPds(jsonKey<PdsReply[] | undefined>(it, "pds"));
+  const replies = jsonKey<PdsReply[] | undefined>(it, "pds");
+  if (replies) await instance.expectPds(replies);
   const runs = Number(it.keys["runs"] ?? 1);
   for (let run = 1; run <= runs; run++) await runners[it.kind](instance, it, run === runs, stored);
-  if (it.keys["expect-logs"] !== undefined) expect(instance.logs()).toEqual(jsonKey(it, "expect-logs"));
-  if (it.keys["expect-pds"] !== undefined) expect(instance.pdsCalls()).toEqual(jsonKey(it, "expect-pds"));
+  if (it.keys["expect-logs"] !== undefined) expect(await instance.logs()).toEqual(jsonKey(it, "expect-logs"));
+  if (it.keys["expect-pds"] !== undefined)
+    expect(await instance.pdsCalls()).toEqual(jsonKey(it, "expect-pds"));
   if (it.keys["expect-rows"] !== undefined) expect(await instance.rows()).toEqual(jsonKey(it, "expect-rows"));
 }
 

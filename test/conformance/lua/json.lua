@@ -61,8 +61,6 @@ function handle()
 end
 ---@case decode the largest integer
 -- expect: ["9223372036854775807", "-9223372036854775808"]
--- engines: lua54
--- why: integers have 32 bits
 function handle()
   local t = json.decode("[9223372036854775807,-9223372036854775808]")
   return { tostring(t[1]), tostring(t[2]) }
@@ -72,8 +70,6 @@ end
 function handle() return math.type(json.decode("18446744073709551615")) end
 ---@case an integer above 53 bits survives a round trip
 -- expect-text: [9007199254740993]
--- engines: lua54
--- why: integers have 32 bits
 function handle() return json.decode("[9007199254740993]") end
 ---@case an integer of more than 32 bits is not wrapped
 -- expect: true

@@ -38,8 +38,6 @@ end
 -- expect-error: timeout -
 function handle() return (("x"):gsub("x", function() while true do end end)) end
 ---@case an endless loop in a close
--- engines: lua54
--- why: Lua 5.3 has no attributes
 -- expect-error: timeout -
 function handle()
   local x <close> = setmetatable({}, { __close = function() while true do end end })
@@ -62,6 +60,7 @@ end
 -- expect-error: memory -
 function handle() return #("a"):rep(1000000000) end
 ---@case a table that is too large
+-- kind: job
 -- expect-error: memory -
 function handle()
   local t = {}
@@ -74,12 +73,14 @@ function handle()
   while true do s = s .. s end
 end
 ---@case closures without an end
+-- kind: job
 -- expect-error: memory -
 function handle()
-  local all = {}
+  local all, n = {}, 0
   while true do
-    local n = #all
-    all[n + 1] = function() return n end
+    n = n + 1
+    local mine = n
+    all[n] = function() return mine end
   end
 end
 ---@case the memory is there again in the next run
@@ -110,6 +111,4 @@ function handle()
 end
 ---@case a pattern that backtracks for long enough ends
 -- expect-error: timeout -
--- engines: lua54
--- why: an interpreter on the main thread cannot be stopped inside a pattern
 function handle() return (("a"):rep(40) .. "b"):find(("a?"):rep(40) .. ("a"):rep(40) .. "c") end

@@ -18,8 +18,6 @@ function handle() return params.limit end
 ---@case an integer of 64 bits
 -- params: limit=9007199254740993
 -- expect-text: 9007199254740993
--- engines: lua54
--- why: integers have 32 bits
 function handle() return params.limit end
 ---@case an integer that does not parse stays text
 -- params: limit=5x

@@ -35,8 +35,6 @@ function handle()
   return { json.encode({ a = 1 }), json.decode("[1,2]")[2], json.encode(json.to_array({})) }
 end
 ---@case time now is an integer of milliseconds
--- engines: lua54
--- why: integers have 32 bits
 -- expect: ["integer", true]
 function handle()
   local ms = require("internal.time").now()

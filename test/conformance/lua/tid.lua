@@ -49,8 +49,6 @@ function handle() return TID.fromISO8601(TID.toISO8601("3jzfcijpj2z2a")) == "3jz
 function handle() return TID.toUnixMicroseconds(TID.fromISO8601("2024-01-01T00:00:00Z")) == 1704067200000000 end
 ---@case microseconds are an integer
 -- expect-text: 1704067200000000
--- engines: lua54
--- why: integers have 32 bits
 function handle() return TID.toUnixMicroseconds(TID.fromISO8601("2024-01-01T00:00:00Z")) end
 ---@case the zero TID
 -- expect: "2222222222222"
@@ -69,21 +67,15 @@ function handle()
 end
 ---@case number and back without loss
 -- expect: true
--- engines: lua54
--- why: integers have 32 bits
 function handle()
   local tid = "3jzfcijpj2z2a"
   return TID.fromNumber(TID.toNumber(tid)) == tid
 end
 ---@case the number is an integer
 -- expect: "integer"
--- engines: lua54
--- why: integers have 32 bits
 function handle() return math.type(TID.toNumber(TID())) end
 ---@case the number is microseconds and ten bits of clock id
 -- expect: true
--- engines: lua54
--- why: integers have 32 bits
 function handle()
   local tid = "3jzfcijpj2z2a"
   return TID.toNumber(tid) >> 10 == TID.toUnixMicroseconds(tid)

@@ -62,18 +62,12 @@ function handle() return { x = math.huge, y = -math.huge } end
 function handle() return 0 / 0 end
 ---@case integer above 53 bits keeps every digit
 -- expect-text: 9007199254740993
--- engines: lua54
--- why: integers have 32 bits
 function handle() return 9007199254740993 end
 ---@case largest integer
 -- expect-text: 9223372036854775807
--- engines: lua54
--- why: integers have 32 bits
 function handle() return math.maxinteger end
 ---@case smallest integer
 -- expect-text: -9223372036854775808
--- engines: lua54
--- why: integers have 32 bits
 function handle() return math.mininteger end
 ---@case a float that is a large whole number parses to the same number
 -- expect: 1e21

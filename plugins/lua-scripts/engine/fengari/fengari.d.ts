@@ -5,6 +5,8 @@ declare module "fengari" {
     readonly top: number;
     /** Fengari's own: 0 while a hook runs. */
     allowhook: number;
+    /** What all threads of one state share. */
+    readonly l_G: object;
   }
 
   type LuaString = Uint8Array;
@@ -63,6 +65,7 @@ declare module "fengari" {
     lua_setmetatable(L: LuaState, index: number): void;
     lua_settop(L: LuaState, index: number): void;
     lua_toboolean(L: LuaState, index: number): boolean;
+    lua_tocfunction(L: LuaState, index: number): LuaFunction | null;
     lua_tonumber(L: LuaState, index: number): number;
     lua_topointer(L: LuaState, index: number): unknown;
     lua_tostring(L: LuaState, index: number): LuaString | null;
@@ -91,6 +94,7 @@ declare module "fengari" {
     luaL_newstate(): LuaState;
     luaL_optstring(L: LuaState, argument: number, fallback: LuaString): LuaString;
     luaL_requiref(L: LuaState, name: LuaString, open: LuaFunction, global: boolean): void;
+    luaL_tolstring(L: LuaState, index: number): LuaString;
     luaL_traceback(L: LuaState, of: LuaState, message: LuaString | null, level: number): void;
     luaL_where(L: LuaState, level: number): void;
   }
@@ -103,6 +107,31 @@ declare module "fengari" {
     | "luaopen_utf8"
     | "luaopen_math";
 
+  interface TString {
+    tsslen(): number;
+  }
+
+  interface TValue {
+    /** Of a number. */
+    readonly value: number;
+    ttisinteger(): boolean;
+    setsvalue(text: TString): void;
+  }
+
+  /** `fengari/src/lobject.js`: what corrections.ts puts its own in the place of. */
+  interface ObjectFunctions {
+    /** Turns a number into its text, in place. */
+    luaO_tostring(L: LuaState, value: TValue): void;
+    luaO_pushvfstring(L: LuaState, format: LuaString, values: readonly unknown[]): LuaString | null;
+    /** Puts a string on the stack, after `..` and for errors of the machine itself. */
+    setsvalue2s(L: LuaState, index: number, text: TString): void;
+  }
+
+  /** `fengari/src/lstring.js` */
+  interface StringFunctions {
+    luaS_newliteral(L: LuaState, text: string): TString;
+  }
+
   const fengari: {
     lua: LuaApi;
     lauxlib: LuaAuxiliary;
@@ -110,5 +139,14 @@ declare module "fengari" {
     to_luastring(text: string, cache?: boolean): LuaString;
   };
   export default fengari;
-  export type { LuaApi, LuaAuxiliary, LuaState, LuaString, LuaFunction, Continuation };
+  export type {
+    LuaApi,
+    LuaAuxiliary,
+    LuaState,
+    LuaString,
+    LuaFunction,
+    Continuation,
+    ObjectFunctions,
+    StringFunctions,
+  };
 }

@@ -1,5 +1,5 @@
 import { toValidation } from "../../validate.ts";
-import type { Engine, EngineRun, HostApi, ScriptFailure, ScriptOutcome } from "../engine.ts";
+import type { Engine, EngineRun, HostApi, HostFunction, ScriptFailure, ScriptOutcome } from "../engine.ts";
 import { hostApi } from "../host-calls.ts";
 import { createActiveRun, endSegment, startSegment } from "../lua54/active-run.ts";
 import { bare, timeoutFailure } from "../lua54/failure.ts";
@@ -115,11 +115,15 @@ function finish(run: FengariRun, error: ScriptFailure | undefined): ScriptOutcom
   return error ? { kind: "error", error, ...rest } : { ...run.result, ...rest };
 }
 
-/** A TID as a number has up to 63 bits; as text it loses none, and `TID.fromNumber` takes it back. */
+/** A TID as a number has up to 63 bits; beyond 53 as text it loses none, and `TID.fromNumber` takes it back. */
 function exactNumbers(utilities: HostApi): HostApi {
   const toNumber = utilities["TID.toNumber"];
   if (!toNumber) return utilities;
-  return { ...utilities, "TID.toNumber": (args, run) => String(toNumber(args, run)) };
+  const exact: HostFunction = (args, run) => {
+    const number = toNumber(args, run);
+    return typeof number === "bigint" && number <= BigInt(Number.MAX_SAFE_INTEGER) ? number : String(number);
+  };
+  return { ...utilities, "TID.toNumber": exact };
 }
 
 function plain(type: ScriptFailure["type"], message: string): ScriptFailure {

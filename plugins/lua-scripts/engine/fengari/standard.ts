@@ -1,4 +1,6 @@
 import { formatDate, toCalendar } from "../lua54/calendar.ts";
+import { boundStrings } from "./corrections.ts";
+import { createFormat } from "./format.ts";
 import {
   isLargeWhole,
   lauxlib,
@@ -17,15 +19,16 @@ type Library = Readonly<Record<string, (L: LuaState) => number>>;
 
 /**
  * The parts of the standard library that fengari's own does not serve: `os` (its UTC dates are local, and what it can
- * do besides must not be here), `math.random` (all its states share one generator), `math.tointeger` (of 32 bits) and
- * `string.rep` (which bounds nothing).
+ * do besides must not be here), `math.random` (all its states share one generator), `math.tointeger` (of 32 bits),
+ * `string.format` (whose numbers are not C's) and `string.rep` (which bounds nothing).
  */
 export function installStandard(L: LuaState, seed: readonly [bigint, bigint], memoryBytes: number): void {
   lua.lua_createtable(L, 0, 4);
   lua.lua_setglobal(L, constantText("os"));
   install(L, "os", os);
   install(L, "math", { ...createRandom(seed), tointeger });
-  install(L, "string", { rep: createRep(memoryBytes) });
+  install(L, "string", { rep: createRep(memoryBytes), format: createFormat(ownFormat(L), memoryBytes) });
+  boundStrings(L, memoryBytes);
 }
 
 function install(L: LuaState, name: string, functions: Library): void {
@@ -35,6 +38,16 @@ function install(L: LuaState, name: string, functions: Library): void {
     lua.lua_setfield(L, -2, constantText(key));
   }
   lua.lua_pop(L, 1);
+}
+
+function ownFormat(L: LuaState): (L: LuaState) => number {
+  lua.lua_getglobal(L, constantText("string"));
+  pushText(L, "format");
+  lua.lua_rawget(L, -2);
+  const format = lua.lua_tocfunction(L, -1);
+  lua.lua_pop(L, 2);
+  if (!format) throw new Error("fengari has no string.format");
+  return format;
 }
 
 const os: Library = {
