@@ -21,12 +21,17 @@ export const maxBodyBytes: number = 2 * 1024 * 1024;
 
 /** Reads a JSON body, refusing as HappyView does: 415 wrong type, 400 not JSON, 413 too large. */
 export async function readJson(request: HttpRequest): Promise<unknown> {
+  return (await readJsonText(request)).value;
+}
+
+/** A JSON body with its text, which tells 5.0 from 5 and holds integers that a double cannot. */
+export async function readJsonText(request: HttpRequest): Promise<{ text: string; value: unknown }> {
   const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
   if (type !== "application/json" && !type.endsWith("+json"))
     throw new Rejection(415, "Expected request with `Content-Type: application/json`");
   const text = await readText(request);
   try {
-    return JSON.parse(text) as unknown;
+    return { text, value: JSON.parse(text) as unknown };
   } catch (error) {
     throw new Rejection(
       400,

@@ -2,12 +2,12 @@ import { HappyViewError, HttpError } from "../errors.ts";
 import type { Hooks } from "../hooks.ts";
 import { identifyXrpc, type Caller, type Callers } from "../http/caller.ts";
 import { reply, toReply, type Reply } from "../http/reply.ts";
-import { readJson, type HttpRequest } from "../http/request.ts";
+import { readJsonText, type HttpRequest } from "../http/request.ts";
 import type { RouteContext, Router } from "../http/router.ts";
 import type { Lexicon, LexiconRegistry } from "../lexicons/registry.ts";
 import type { RecordStore } from "../records/store.ts";
 import { defaultQuery, type ListConditionSource } from "./defaults.ts";
-import type { Decoration, Decorator } from "./decorate.ts";
+import type { Decorator } from "./decorate.ts";
 import { isReserved, reservedAnswer } from "./reserved.ts";
 import { parseParams, type Params } from "./params.ts";
 
@@ -19,6 +19,8 @@ export interface XrpcCall {
   params: Params;
   /** The JSON body of a procedure. */
   input: unknown;
+  /** The same as it was sent, where it came as text. */
+  inputText?: string | undefined;
   /** How many calls led to this one: 0 for a request, one more for each call from within. */
   nesting: number;
 }
@@ -39,16 +41,24 @@ export interface XrpcMethod {
   handle(call: XrpcCall): unknown;
 }
 
-/** Answers calls to lexicons before their default does (scripts); undefined passes. */
 /** What a procedure does whose lexicon has no script. */
 export type ProcedureDefault = (call: XrpcCall & { lexicon: Lexicon }) => Promise<unknown>;
 
+/** Answers calls to lexicons before their default does (scripts); undefined passes. */
 export type XrpcResolver = (call: XrpcCall & { lexicon: Lexicon }) => Promise<unknown> | undefined;
 
+/** A call to an NSID that is not registered. */
+export interface ForwardedCall extends Omit<XrpcCall, "params" | "nesting"> {
+  /** As in the URL, without the `?`. */
+  query: string;
+  nesting?: number;
+}
+
+/** Calls the caller's own PDS in the caller's name. @throws HttpError 401 for a caller without a session */
+export type OwnPds = (call: ForwardedCall) => Promise<Reply>;
+
 /** Answers calls to NSIDs that are not registered. */
-export type XrpcFallback = (
-  call: Omit<XrpcCall, "params" | "nesting"> & { query: string; nesting?: number },
-) => Promise<unknown>;
+export type XrpcFallback = (call: ForwardedCall, ownPds: OwnPds | undefined) => Promise<unknown>;
 
 export interface XrpcMethods {
   /** @example app.xrpc.method("com.example.ping", { type: "query", handle: () => ({ pong: true }) }); */
@@ -58,6 +68,8 @@ export interface XrpcMethods {
   resolve(resolver: XrpcResolver): void;
   /** Answers procedures whose lexicon has no script; one plugin does. */
   defaultProcedure(answer: ProcedureDefault): void;
+  /** Brings calls that are not served here to the caller's PDS; the plugin that holds sessions does. */
+  ownPds(call: OwnPds): void;
   /** What a request would be answered, made in the process; NSIDs that are not registered are forwarded whatever the proxy policy says. */
   call(call: InternalCall): Promise<Reply>;
   /** Adds to the records of such answers what the request asks for. */
@@ -84,6 +96,7 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
   const conditions: ListConditionSource[] = [];
   const decorators: Decorator[] = [];
   let procedureDefault: ProcedureDefault | undefined;
+  let ownPds: OwnPds | undefined;
 
   async function dispatch(
     type: XrpcCall["type"],
@@ -91,8 +104,11 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
   ): Promise<unknown> {
     const method = methods.get(nsid);
     if (!method && isReserved(nsid)) throw reservedAnswer(nsid, await identifyXrpc(request, callers));
-    const { caller, input, headers } = await admit(type, nsid, request, query);
-    const result = await answer({ nsid, type, request, caller, input, nesting: 0 }, query);
+    const { caller, body, headers } = await admit(type, nsid, request, query);
+    const result = await answer(
+      { nsid, type, request, caller, input: body?.value, inputText: body?.text, nesting: 0 },
+      query,
+    );
     return headers === undefined ? result : withHeaders(toReply(result), headers);
   }
 
@@ -104,7 +120,7 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
       requireType(method.type, type, nsid);
       return method.handle({ ...call, params: parseParams(query, lexicon?.parameters ?? noTypes) });
     }
-    if (!lexicon) return fallback({ ...call, query });
+    if (!lexicon) return fallback({ ...call, query }, ownPds);
     requireType(lexicon.type, type, nsid);
     const params = parseParams(query, lexicon.parameters);
     for (const resolver of resolvers) {
@@ -112,7 +128,7 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
       if (answer) return answer;
     }
     if (type === "query") {
-      const decorations = await decorationsOf(decorators, call.request);
+      const decorations = decorators.flatMap((decorator) => decorator(call.request) ?? []);
       return defaultQuery(lexicon, params, store, { conditions, decorations });
     }
     if (procedureDefault) return procedureDefault({ ...call, params, lexicon });
@@ -128,16 +144,20 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
     nsid: string,
     request: HttpRequest,
     query: string,
-  ): Promise<{ caller: Caller; input: unknown; headers: Record<string, string> | undefined }> {
+  ): Promise<{
+    caller: Caller;
+    body: { value: unknown; text: string } | undefined;
+    headers: Record<string, string> | undefined;
+  }> {
     const caller = await identifyXrpc(request, callers);
     const isJson = type === "procedure" && !methods.get(nsid)?.readsBody;
-    const input = isJson ? await readJson(request) : undefined;
+    const body = isJson ? await readJsonText(request) : undefined;
     if (type === "procedure" && caller.did === null)
       throw new HttpError(401, "XRPC procedures require DPoP authentication");
     const admission = { http: request, caller, nsid, type, query, headers: undefined };
     const result = hooks.callHook("request", admission);
     if (result) await result;
-    return { caller, input, headers: admission.headers };
+    return { caller, body, headers: admission.headers };
   }
 
   router.route("GET /xrpc/:nsid", (context) => dispatch("query", context));
@@ -162,6 +182,14 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
         });
       procedureDefault = answer;
     },
+    ownPds(call) {
+      if (ownPds)
+        throw new HappyViewError("CONTRIBUTION_DUPLICATE", {
+          message: "two plugins call the PDSes of callers",
+          hint: "remove one of them from the config",
+        });
+      ownPds = call;
+    },
     async call({ query, signal, ...call }) {
       if (!methods.has(call.nsid) && isReserved(call.nsid)) throw reservedAnswer(call.nsid, call.caller);
       const request = internalRequest(call, query, signal);
@@ -170,12 +198,6 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
     decorate: (decorator) => void decorators.push(decorator),
     listCondition: (source) => void conditions.push(source),
   };
-}
-
-async function decorationsOf(decorators: readonly Decorator[], request: HttpRequest): Promise<Decoration[]> {
-  if (decorators.length === 0) return [];
-  const all = await Promise.all(decorators.map((decorator) => decorator(request)));
-  return all.filter((each) => each !== undefined);
 }
 
 function withHeaders(made: Reply, headers: Record<string, string>): Reply {

@@ -2,8 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { explain } from "../../core/errors.ts";
 import type { PluginApp } from "../../core/index.ts";
 import type { DeadLettersApi } from "../dead-letters/index.ts";
-import type { ScriptFailure, ScriptOutcome } from "./engine/engine.ts";
+import type { ScriptFailure, ScriptLog, ScriptOutcome, Usage } from "./engine/engine.ts";
+import { failureDetail } from "./failure-detail.ts";
 import type { ScriptRow } from "./scripts.ts";
+import type { Variables } from "./variables.ts";
 
 /** One attempt and three more, with these waits between (lua §1.5). */
 const defaultDelaysMs: readonly number[] = [1000, 2000, 4000];
@@ -12,6 +14,7 @@ export interface AttemptsParts {
   app: Pick<PluginApp, "events" | "log">;
   letters?: Pick<DeadLettersApi, "add"> | undefined;
   retryDelaysMs?: readonly number[];
+  variables: Pick<Variables, "mask">;
 }
 
 /** Something that arrived from the network and has a script that runs before it is stored. */
@@ -41,10 +44,15 @@ export interface Attempts {
   run(arrival: Arrival, signal?: AbortSignal): Promise<Success | undefined>;
 }
 
-export function createAttempts({ app, letters, retryDelaysMs = defaultDelaysMs }: AttemptsParts): Attempts {
+export function createAttempts({
+  app,
+  letters,
+  retryDelaysMs = defaultDelaysMs,
+  variables: { mask },
+}: AttemptsParts): Attempts {
   return {
     async run(arrival, signal) {
-      let failure: { error: ScriptFailure; trigger: string } | undefined;
+      let failure: { error: ScriptFailure; used: Usage | undefined; trigger: string } | undefined;
       for (let attempt = 0; attempt <= retryDelaysMs.length; attempt++) {
         if (attempt > 0) await pause(arrival, retryDelaysMs[attempt - 1] ?? 0, signal);
         const script = arrival.script();
@@ -53,20 +61,24 @@ export function createAttempts({ app, letters, retryDelaysMs = defaultDelaysMs }
           if (signal?.aborted) throw error;
           return notRun(error);
         });
-        emitLogs(app.events, script.id, arrival.actor, outcome.logs);
+        emitLogs(app.events, { trigger: script.id, actor: arrival.actor, logs: outcome.logs, mask });
         if (outcome.kind !== "error") {
           executed(arrival, script.id, attempt + 1);
           return outcome;
         }
-        failure = { error: outcome.error, trigger: script.id };
+        failure = {
+          error: outcome.error,
+          used: "used" in outcome ? outcome.used : undefined,
+          trigger: script.id,
+        };
         app.log.warn(`a ${arrival.hostKind} script failed`, {
           trigger: script.id,
           uri: arrival.uri,
           attempt: attempt + 1,
-          error: describe(outcome.error),
+          error: mask(describe(outcome.error)),
         });
       }
-      if (failure) await deadLetter(arrival, failure.trigger, failure.error);
+      if (failure) await deadLetter(arrival, failure);
       return undefined;
     },
   };
@@ -76,10 +88,14 @@ export function createAttempts({ app, letters, retryDelaysMs = defaultDelaysMs }
     app.events.emit({ type: "script.executed", subject: uri, detail });
   }
 
-  async function deadLetter(arrival: Arrival, trigger: string, error: ScriptFailure): Promise<void> {
+  async function deadLetter(
+    arrival: Arrival,
+    { trigger, error, used }: { trigger: string; error: ScriptFailure; used: Usage | undefined },
+  ): Promise<void> {
     const { hostKind, hostId, uri, collection } = arrival;
+    const payload = arrival.payload(trigger);
     const attempts = retryDelaysMs.length + 1;
-    const text = describe(error);
+    const text = mask(describe(error));
     app.log.error(`a ${hostKind} script failed every attempt; the ${hostKind} goes on as it is`, {
       trigger,
       uri,
@@ -90,7 +106,7 @@ export function createAttempts({ app, letters, retryDelaysMs = defaultDelaysMs }
       severity: "error",
       subject: uri,
       detail: {
-        trigger,
+        ...failureDetail({ trigger, error, used, input: payload, caller: arrival.actor }, mask),
         host_kind: hostKind,
         host_id: hostId,
         ...arrival.detail,
@@ -98,10 +114,9 @@ export function createAttempts({ app, letters, retryDelaysMs = defaultDelaysMs }
         error: text,
       },
     });
-    const payload = arrival.payload(trigger);
     const letter = { scriptRef: trigger, hostKind, hostId, payload, attempts, collection };
     // The record or label must not be lost along with its letter.
-    await letters?.add({ ...letter, error: located(error, trigger) }).catch((cause: unknown) => {
+    await letters?.add({ ...letter, error: mask(located(error, trigger)) }).catch((cause: unknown) => {
       app.log.error("a dead letter could not be written", { trigger, uri, error: explain(cause) });
     });
   }
@@ -111,14 +126,18 @@ function pause(arrival: Arrival, ms: number, signal: AbortSignal | undefined): P
   return arrival.wait ? arrival.wait(ms) : sleep(ms, undefined, { signal, ref: false });
 }
 
+/** What a script logged, with the values of script variables masked. */
 export function emitLogs(
   events: PluginApp["events"],
-  trigger: string,
-  actor: string | null,
-  logs: readonly string[],
+  {
+    trigger,
+    actor,
+    logs,
+    mask,
+  }: { trigger: string; actor: string | null; logs: readonly ScriptLog[]; mask: (text: string) => string },
 ): void {
-  for (const message of logs)
-    events.emit({ type: "script.log", actor, subject: trigger, detail: { trigger, message } });
+  for (const { message } of logs)
+    events.emit({ type: "script.log", actor, subject: trigger, detail: { trigger, message: mask(message) } });
 }
 
 /** As Lua writes it: `record.index:com.example.note:3: attempt to index a nil value`. */
@@ -127,7 +146,7 @@ export function located({ message, line }: ScriptFailure, trigger: string): stri
 }
 
 /** A run that could not be made, because too many wait or its thread died, is a failed attempt like any other. */
-function notRun(error: unknown): { kind: "error"; error: ScriptFailure; logs: string[] } {
+function notRun(error: unknown): { kind: "error"; error: ScriptFailure; logs: ScriptLog[] } {
   return {
     kind: "error",
     error: { type: "runtime", message: explain(error), line: null, traceback: "" },

@@ -76,6 +76,7 @@ export const luaScripts = definePlugin({
     const attempts = createAttempts({
       app,
       letters,
+      variables,
       ...(delays === undefined ? {} : { retryDelaysMs: delays }),
     });
     app.records.pipeline.intercept(recordScripts({ ...parts, attempts }));

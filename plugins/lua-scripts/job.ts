@@ -5,6 +5,7 @@ import type { PluginApp } from "../../core/index.ts";
 import { rawJson, type JobHandler, type JobsApi, type RunningJob } from "../jobs/index.ts";
 import { emitLogs, located } from "./attempts.ts";
 import { ScriptError } from "./engine/engine.ts";
+import { failureDetail } from "./failure-detail.ts";
 import { jsonResult, type HostFunctions, type JsonValue } from "./engine/host.ts";
 import type { HostedPool } from "./host/index.ts";
 import type { PdsSession, PdsWriter } from "./host/pds.ts";
@@ -38,9 +39,19 @@ export function luaJobs({ app, scripts, variables, pool, sessions }: LuaJobParts
       },
       { signal: job.signal, host: jobFunctions(job), actor: { caller, session, nesting: 0 } },
     );
-    emitLogs(app.events, trigger, job.createdBy, outcome.logs);
-    if (outcome.kind === "error")
-      throw new Error(`${outcome.error.type}: ${located(outcome.error, trigger)}`);
+    emitLogs(app.events, { trigger, actor: job.createdBy, logs: outcome.logs, mask: variables.mask });
+    if (outcome.kind === "error") {
+      const { error, used } = outcome;
+      const failed = { trigger, error, used, input: job.input, caller: job.createdBy };
+      app.events.emit({
+        type: "script.error",
+        severity: "error",
+        actor: job.createdBy,
+        subject: trigger,
+        detail: { ...failureDetail(failed, variables.mask), job_id: job.id },
+      });
+      throw new Error(variables.mask(`${error.type}: ${located(error, trigger)}`));
+    }
     return rawJson(outcome.kind === "nil" ? "null" : outcome.json);
   };
 }

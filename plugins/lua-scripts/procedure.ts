@@ -14,14 +14,14 @@ export interface ProcedureScriptParts extends XrpcScriptParts {
 
 /** Answers a procedure by its script, which may write to the caller's PDS where there is a session (lua §3.6). */
 export function procedureScripts({ scripts, variables, pds, ...parts }: ProcedureScriptParts): XrpcResolver {
-  const run = createXrpcRun(parts);
+  const run = createXrpcRun({ ...parts, variables });
   return (call) => {
     const script = call.type === "procedure" ? scripts.get(`xrpc.procedure:${call.nsid}`) : undefined;
     return script ? answer(script, call) : undefined;
   };
 
   async function answer(script: ScriptRow, call: ScriptedCall): ReturnType<typeof run> {
-    const { input, delegateDid } = withoutDelegate(call.input);
+    const { input, delegateDid } = withoutDelegate(call);
     return run(
       script,
       call,
@@ -29,7 +29,7 @@ export function procedureScripts({ scripts, variables, pds, ...parts }: Procedur
         kind: "procedure",
         script: { trigger: script.id, body: script.body },
         env: variables.env(),
-        procedure: { ...toRequest(call), input: JSON.stringify(input), delegateDid },
+        procedure: { ...toRequest(call), input, delegateDid },
       },
       await actorOf(call, delegateDid),
     );
@@ -44,8 +44,16 @@ export function procedureScripts({ scripts, variables, pds, ...parts }: Procedur
   }
 }
 
-function withoutDelegate(input: unknown): { input: unknown; delegateDid: string | undefined } {
-  if (!isObject(input) || !("delegateDid" in input)) return { input: input ?? null, delegateDid: undefined };
+/** The body as JSON text. As it was sent, so that numbers stay what they are, unless a member has to be taken out. */
+function withoutDelegate({ input, inputText }: ScriptedCall): {
+  input: string;
+  delegateDid: string | undefined;
+} {
+  if (!isObject(input) || !("delegateDid" in input))
+    return { input: inputText ?? JSON.stringify(input ?? null), delegateDid: undefined };
   const { delegateDid, ...rest } = input;
-  return { input: rest, delegateDid: typeof delegateDid === "string" ? delegateDid : undefined };
+  return {
+    input: JSON.stringify(rest),
+    delegateDid: typeof delegateDid === "string" ? delegateDid : undefined,
+  };
 }

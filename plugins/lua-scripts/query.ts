@@ -10,7 +10,7 @@ export interface XrpcScriptParts extends XrpcRunParts {
 
 /** Answers a query by its script (lua §3). */
 export function queryScripts({ scripts, variables, ...parts }: XrpcScriptParts): XrpcResolver {
-  const run = createXrpcRun(parts);
+  const run = createXrpcRun({ ...parts, variables });
   return (call) => {
     const script = call.type === "query" ? scripts.get(`xrpc.query:${call.nsid}`) : undefined;
     if (!script) return undefined;

@@ -33,7 +33,12 @@ export function recordLetters(parts: RecordLetterParts): LetterOwner {
           `no script bound for record.${action}:${collection} (or record.index:${collection})`,
         );
       const outcome = await runRecordScript(parts, script, event);
-      emitLogs(app.events, script.id, event.did, outcome.logs);
+      emitLogs(app.events, {
+        trigger: script.id,
+        actor: event.did,
+        logs: outcome.logs,
+        mask: parts.variables.mask,
+      });
       if (outcome.kind === "error") throw new Error(located(outcome.error, script.id));
     },
     async reindex(letter) {

@@ -42,6 +42,11 @@ export function triggerOfPath(path: string): string {
   return parseTrigger(`${match[1]}:${match[2]}`).id;
 }
 
+/** The file that a script of this trigger lies in, where it comes from one. */
+export function pathOfTrigger(trigger: string): string {
+  return `scripts/${trigger.replace(":", "/")}.lua`;
+}
+
 export const triggerFolders: readonly string[] = prefixes;
 
 function checkNsid(nsid: string): void {

@@ -21,7 +21,10 @@ export async function createVariables(
 ): Promise<Variables> {
   const { db, clock, admin, events } = app;
   const { variables } = db.tables(scriptsSchema);
-  const box = createSecretBox(app.config.env["TOKEN_ENCRYPTION_KEY"]);
+  const box = createSecretBox(
+    app.config.env["TOKEN_ENCRYPTION_KEY"],
+    app.config.env["TOKEN_ENCRYPTION_KEY_PREVIOUS"],
+  );
   const rows = new Map<string, Variable>();
   for (const row of await db.orm.select().from(variables).orderBy(asc(variables.key))) {
     try {

@@ -59,7 +59,7 @@ async function runXrpc(instance: Instance, it: Case, isLast: boolean, method: "G
     method,
     nsid: it.trigger.slice(it.trigger.indexOf(":") + 1),
     query: toQuery(it.keys["params"] ?? ""),
-    input: jsonKey(it, "input", {}),
+    input: it.keys["input"] ?? "{}",
     caller: it.keys["caller"] ?? (method === "POST" ? caller : undefined),
   });
   if (!isLast) return;

@@ -52,6 +52,7 @@ export const differences: readonly Difference[] = [
     fengari: "beyond 32 bits it arrives as a float: never wrapped, exact up to 2^53, rounded above",
     cases: [
       "params.lua: an integer of 64 bits",
+      "params.lua: input: numbers stay what they are",
       "json.lua: an integer above 53 bits survives a round trip",
       "engines: parameters: a large integer",
     ],

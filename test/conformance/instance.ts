@@ -37,7 +37,8 @@ export interface XrpcRequest {
   method: "GET" | "POST";
   nsid: string;
   query: string;
-  input?: unknown;
+  /** JSON, sent as it is. */
+  input?: string;
   caller?: string | undefined;
 }
 
@@ -138,7 +139,7 @@ export async function createInstance({ request, stop }: Host): Promise<Instance>
       const path = `/xrpc/${nsid}${query === "" ? "" : `?${query}`}`;
       const response = await request(
         path,
-        method === "GET" ? { headers } : jsonBody("POST", JSON.stringify(input), headers),
+        method === "GET" ? { headers } : jsonBody("POST", input ?? "{}", headers),
       );
       return { status: response.status, text: await response.text() };
     },

@@ -16,7 +16,7 @@ export function createUtilities(options: UtilityOptions): HostApi {
   return {
     now: () => clock.timestamp(),
     log: ([message], run) => {
-      run.log(toText("log", message));
+      run.log({ message: toText("log", message) });
       return undefined;
     },
     print: ([line], run) => {

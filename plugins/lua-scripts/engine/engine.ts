@@ -17,6 +17,9 @@ export const defaultLimits: Limits = {
   resultBytes: 16 * 1024 * 1024,
 };
 
+/** A ceiling of a run. Once it is passed, nothing the script does keeps it going. */
+export type LimitName = keyof Limits | "httpRequests" | "httpBytes";
+
 /** What cannot travel to a worker. */
 export type LocalPart = "onSegment" | "call" | "isAborted";
 
@@ -45,7 +48,7 @@ export type HostFunction = (
 
 /** What a host function may know about the run that calls it. */
 export interface HostContext {
-  log(message: string): void;
+  log(line: ScriptLog): void;
   print(message: string): void;
   calls: HostCalls;
   /** The source of a module that came with the run. */
@@ -69,11 +72,27 @@ export type HostApi = Readonly<Record<string, HostFunction>>;
 
 export class ScriptError extends Error {
   override name = "ScriptError";
+  /** Set when a limit of the run is passed: the script may catch the error, but its run is over. */
+  readonly limit: LimitName | undefined;
+
+  constructor(message: string, { cause, limit }: { cause?: unknown; limit?: LimitName | undefined } = {}) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.limit = limit;
+  }
+}
+
+/** A line of the script's log. */
+export interface ScriptLog {
+  /** Of `internal.logging`; `log()` has none. `debug` is for the process log only. */
+  level?: "debug" | "info" | "warn" | "error";
+  message: string;
+  /** A JSON object. */
+  fields?: string;
 }
 
 /** One fresh VM: load the body, set the globals, call `handle(input, ctx)`. */
 export interface EngineRun {
-  /** Names the chunk in error messages and tracebacks, usually the trigger. */
+  /** Names the chunk in error messages and tracebacks: the file of the script, or its trigger. */
   chunkName: string;
   body: string;
   /** A JSON object; each member becomes a global. */
@@ -106,13 +125,21 @@ export interface ScriptFailure {
   /** Without position and traceback. */
   message: string;
   line: number | null;
+  /** Without the frames of our own code. */
   traceback: string;
+  /** The limit that ended the run. */
+  limit?: LimitName | undefined;
 }
 
+/** What a run used of its limits. */
 export interface Usage {
   instructions: number;
+  /** Time in which the script itself ran. */
   ms: number;
+  /** At its peak. */
   memoryBytes: number;
+  httpRequests?: number;
+  httpBytes?: number;
 }
 
 export type ScriptResult =
@@ -121,8 +148,8 @@ export type ScriptResult =
   | { kind: "error"; error: ScriptFailure };
 
 export type ScriptOutcome = ScriptResult & {
-  /** What the script gave to log(). */
-  logs: string[];
+  /** What the script gave to log() and to internal.logging. */
+  logs: ScriptLog[];
   /** What it gave to print() and warn(): for the process log only. */
   prints: string[];
   used: Usage;

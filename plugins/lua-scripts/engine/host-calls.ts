@@ -1,10 +1,21 @@
-import { ScriptError, type HostApi, type HostCall, type HostCalls, type HostResult } from "./engine.ts";
+import {
+  ScriptError,
+  type HostApi,
+  type HostCall,
+  type HostCalls,
+  type HostResult,
+  type LimitName,
+  type ScriptLog,
+} from "./engine.ts";
 
 /** More at once make nothing faster, and each holds its arguments in memory. */
 const maxPending = 64;
 
-/** The calls of one run: begun at once, waited for by number, in any order. */
-export function createHostCalls(call: HostCall | undefined): HostCalls {
+/** The calls of one run: begun at once, waited for by number, in any order. `onLimit` hears of one that passes a limit. */
+export function createHostCalls(
+  call: HostCall | undefined,
+  onLimit: (limit: LimitName, message: string) => void,
+): HostCalls {
   const begun = new Map<number, Promise<string | undefined>>();
   let underWay = 0;
   let last = 0;
@@ -14,9 +25,15 @@ export function createHostCalls(call: HostCall | undefined): HostCalls {
       if (underWay >= maxPending)
         throw new ScriptError(`${name}: more than ${maxPending} calls are under way at once`);
       const answer = call(name, args);
-      const settled = (): void => void underWay--;
       underWay++;
-      answer.then(settled, settled); // a script may never ask for the result
+      // A script may never ask for the result.
+      answer.then(
+        () => void underWay--,
+        (error: unknown) => {
+          underWay--;
+          if (error instanceof ScriptError && error.limit) onLimit(error.limit, error.message);
+        },
+      );
       begun.set(++last, answer);
       return last;
     },
@@ -39,8 +56,19 @@ export const hostApi: HostApi = {
     calls.drop(Number(call));
     return undefined;
   },
+  "kit.note": ([level, message, fields], run) => {
+    const line: ScriptLog = { message: String(message) };
+    if (isLevel(level)) line.level = level;
+    if (typeof fields === "string") line.fields = fields;
+    run.log(line);
+    return undefined;
+  },
   "kit.module": ([name], run) => run.module(String(name)),
   "kit.fail": ([message]) => {
     throw new ScriptError(String(message));
   },
 };
+
+function isLevel(level: unknown): level is NonNullable<ScriptLog["level"]> {
+  return level === "debug" || level === "info" || level === "warn" || level === "error";
+}

@@ -33,7 +33,7 @@ export async function answerCall(
     if (value !== undefined && value.length > maxLength) throw new ScriptError("not enough memory");
     return { ok: true, value };
   } catch (error) {
-    if (isScriptError(error)) return { ok: false, error: error.message };
+    if (isScriptError(error)) return { ok: false, error: error.message, limit: error.limit };
     log.error("a function of the host failed for a script", { function: name, error: explain(error) });
     return { ok: false, error: `${name} failed` };
   }

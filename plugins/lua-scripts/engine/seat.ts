@@ -175,7 +175,7 @@ export function createSeat(
     end(
       (task) =>
         isMemory
-          ? task.succeed(failed(task, "memory", "not enough memory"))
+          ? task.succeed(failed(task, "memoryBytes", segmentMs()))
           : task.fail(new Error(`[lua-scripts] ${reason}`)),
       reason,
     );
@@ -222,7 +222,7 @@ export function createSeat(
       }
       if (!task || segmentMs() <= task.limits.milliseconds + graceMs) return;
       end(
-        (culprit) => culprit.succeed(failed(culprit, "timeout", "script exceeded execution time limit")),
+        (culprit) => culprit.succeed(failed(culprit, "milliseconds", segmentMs())),
         "its script did not stop",
       );
     },
@@ -246,8 +246,11 @@ export function createSeat(
 }
 
 /** The outcome of a run whose thread was taken from it: nobody is left who could say at which line. */
-function failed(task: Task, type: ScriptFailure["type"], message: string): ScriptOutcome | Validation {
+function failed(task: Task, limit: "memoryBytes" | "milliseconds", ms: number): ScriptOutcome | Validation {
+  const message = limit === "memoryBytes" ? "not enough memory" : "script exceeded execution time limit";
   if (task.name === undefined) return compilationFailed(message);
-  const used = { instructions: 0, ms: task.limits.milliseconds, memoryBytes: 0 };
-  return { kind: "error", error: { type, message, line: null, traceback: "" }, logs: [], prints: [], used };
+  const type = limit === "memoryBytes" ? "memory" : "timeout";
+  const used = { instructions: 0, ms, memoryBytes: limit === "memoryBytes" ? task.limits.memoryBytes : 0 };
+  const error: ScriptFailure = { type, message, line: null, traceback: "", limit };
+  return { kind: "error", error, logs: [], prints: [], used };
 }

@@ -46,7 +46,7 @@ export function createCalls(send: (message: FromWorker) => void): Calls {
       const waiting = runs.get(id)?.waiting.get(call);
       runs.get(id)?.waiting.delete(call);
       if (answer.ok) waiting?.resolve(answer.value);
-      else waiting?.reject(new ScriptError(answer.error));
+      else waiting?.reject(new ScriptError(answer.error, { limit: answer.limit }));
     },
     abort(id) {
       const run = runs.get(id);

@@ -1,5 +1,12 @@
 import type { DatabaseSource } from "../../../core/db/database.ts";
-import type { EngineRun, LocalPart, ScriptOutcome, SourceKind, Validation } from "../engine/engine.ts";
+import type {
+  EngineRun,
+  LimitName,
+  LocalPart,
+  ScriptOutcome,
+  SourceKind,
+  Validation,
+} from "../engine/engine.ts";
 
 /** The Lua implementation: docs/lua-engines.md says how they differ. */
 export type EngineName = "lua54" | "fengari";
@@ -35,8 +42,10 @@ export type ToWorker =
   | { kind: "abort"; id: number }
   | { kind: "close" };
 
-/** JSON text, or nothing for nil; an error is a text that the script may catch. */
-export type CallAnswer = { ok: true; value: string | undefined } | { ok: false; error: string };
+/** JSON text, or nothing for nil; an error is a text that the script may catch, unless it passed a limit of its run. */
+export type CallAnswer =
+  | { ok: true; value: string | undefined }
+  | { ok: false; error: string; limit?: LimitName | undefined };
 
 export type FromWorker =
   | { kind: "ready" }

@@ -135,3 +135,10 @@ end
 -- input: {"limit": 9}
 -- expect: {"params": {"limit": 3, "x": "y"}, "input": {"limit": 9}}
 function handle() return { params = params, input = input } end
+---@case input: numbers stay what they are
+-- kind: procedure
+-- input: {"a": 5.0, "b": 9007199254740993, "c": 1e2}
+-- expect: ["float", "integer", "9007199254740993", "float"]
+function handle()
+  return { math.type(input.a), math.type(input.b), tostring(input.b), math.type(input.c) }
+end

@@ -94,6 +94,8 @@ function jobs.create(kind, input, options)
   return call("jobs.create", kind, ok and content or "{}", auth)
 end
 
+for _, api in next, { http, xrpc, atproto, atproto.spaces, linked_repos, jobs } do kit.solid(api) end
+
 kit.onbegin(function(input, ctx)
   if type(ctx.job) ~= "table" then return end
   local functions = {
@@ -103,7 +105,7 @@ kit.onbegin(function(input, ctx)
     log = function(message) call("job.log", "info", text("log", 1, message)) end,
     warn = function(message) call("job.log", "warn", text("warn", 1, message)) end,
   }
-  for name, f in next, functions do
+  for name, f in next, kit.solid(functions) do
     input[name] = f
     if name ~= "log" and name ~= "warn" then ctx.job[name] = f end
   end

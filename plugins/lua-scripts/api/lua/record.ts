@@ -213,7 +213,8 @@ function statics.save_all(list)
   return setmetatable(answers, array)
 end
 
-Record = setmetatable(statics, { __call = function(_, ...) return new(...) end })
+kit.solid(methods)
+Record = setmetatable(kit.solid(statics), kit.solid({ __call = function(_, ...) return new(...) end }))
 kit.record = { encode = body, validate = validate, mint = mint }
 `,
 };

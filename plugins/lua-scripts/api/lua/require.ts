@@ -46,7 +46,7 @@ local function missing(name)
   return "is the '" .. name .. "' library plugin installed?"
 end
 
-function require(name)
+require = kit.solid(function(name)
   if type(name) ~= "string" then
     fail("bad argument #1 to 'require' (string expected, got " .. type(name) .. ")")
   end
@@ -66,9 +66,10 @@ function require(name)
   loading[#loading] = nil
   if not ok then error(result, 0) end
   if result == nil then result = true end
+  if not isOwn and type(result) == "table" then kit.solid(result) end
   loaded[name] = result
   return result
-end
+end)
 pristine.require = require
 `,
 };

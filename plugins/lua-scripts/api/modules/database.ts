@@ -74,6 +74,7 @@ function chain:count()
   until not found.cursor
   return total
 end
+kit.solid(chain)
 
 return {
   records = function(collection)
@@ -145,6 +146,7 @@ end
 function chain:count()
   return raw("count", "SELECT count(*) AS n FROM " .. clause(self), self.params)[1].n
 end
+kit.solid(chain)
 
 return {
   raw = function(sql, params) return raw("raw", sql, params) end,
@@ -173,6 +175,7 @@ function chain:run()
   for i, row in ipairs(found.records) do uris[i] = row.uri end
   return { records = kit.guard("happyview-backlinks.run", "DB_ERROR", envelopes, uris), cursor = found.cursor }
 end
+kit.solid(chain)
 return { to = function(uri) return setmetatable({ spec = { uri = uri } }, chain) end }
 `,
 };

@@ -2,22 +2,17 @@
 export const internalModules: Readonly<Record<string, string>> = {
   "internal.logging": String.raw`
 local kit = ...
-local function line(message, fields)
-  message = tostring(message)
-  if type(fields) ~= "table" or next(fields) == nil then return message end
-  return message .. " " .. kit.encode(fields)
-end
 local function at(level)
   return function(message, fields)
-    local text = line(message, fields)
-    kit.log(text)
-    if kit.context.job then kit.call("job.log", level, text) end
+    message = tostring(message)
+    local more = type(fields) == "table" and next(fields) ~= nil and kit.encode(fields) or nil
+    kit.note(level, message, more)
+    if kit.context.job and level ~= "debug" then
+      kit.call("job.log", level, more and message .. " " .. more or message)
+    end
   end
 end
-return {
-  debug = function(message, fields) kit.print(line(message, fields)) end,
-  info = at("info"), warn = at("warn"), error = at("error"),
-}
+return { debug = at("debug"), info = at("info"), warn = at("warn"), error = at("error") }
 `,
   "internal.time": String.raw`
 local kit = ...

@@ -1,3 +1,4 @@
+import { isOver } from "../lua54/active-run.ts";
 import { limitText } from "../lua54/failure.ts";
 import { raising } from "./bridge.ts";
 import { pushJson, pushMembers } from "./decode.ts";
@@ -84,16 +85,9 @@ function setGlobals({ request, machine }: FengariRun, L: LuaState): number {
 /** Every thousand instructions: counts them, looks at the clock and at the depth of the stack. */
 export function hookFunction(run: FengariRun): (L: LuaState) => void {
   const hook = (L: LuaState): void => {
-    if (run.exceeded === undefined) {
-      run.instructions += hookInterval;
-      const { instructions, milliseconds } = run.request.limits;
-      const ms = run.elapsedMs + performance.now() - run.startedAt;
-      const isAborted = run.request.isAborted?.() ?? false;
-      if (run.instructions <= instructions && ms <= milliseconds && !isAborted) {
-        if (L.top > maxStack) raise(L, "stack overflow", 0);
-        return;
-      }
-      run.exceeded = "timeout";
+    if (!isOver(run, hookInterval)) {
+      if (L.top > maxStack) raise(L, "stack overflow", 0);
+      return;
     }
     // From now on it fires at every instruction, so that a script which catches this error gets it again at once.
     lua.lua_sethook(L, hook, lua.LUA_MASKCOUNT, 1);

@@ -1,5 +1,5 @@
 import type { ScriptFailure } from "../engine.ts";
-import { bare, cut, lineOf, timeoutFailure } from "../lua54/failure.ts";
+import { bare, cut, limitFailure, lineOf } from "../lua54/failure.ts";
 import { hookFunction, hookInterval } from "./entry.ts";
 import { lauxlib, lua, notEnoughMemory, readText, status, type, typeNames } from "./lua.ts";
 import type { FengariRun } from "./state.ts";
@@ -9,7 +9,7 @@ import { constantText } from "./text.ts";
 export function describeFailure(run: FengariRun): ScriptFailure {
   const raw = cut(errorText(run));
   const traceback = cut(tracebackText(run));
-  if (run.exceeded === "timeout") return timeoutFailure(run, raw, traceback);
+  if (run.exceeded) return limitFailure(run, raw, traceback);
   const { message, line } = bare(raw, run.request.chunkName);
   if (message === notEnoughMemory)
     return { type: "memory", message, line: line ?? lineOf(traceback, run), traceback };

@@ -2,7 +2,7 @@ import { toValidation } from "../../validate.ts";
 import type { Engine, EngineRun, HostApi, HostFunction, ScriptFailure, ScriptOutcome } from "../engine.ts";
 import { hostApi } from "../host-calls.ts";
 import { createActiveRun, endSegment, startSegment } from "../lua54/active-run.ts";
-import { bare, timeoutFailure } from "../lua54/failure.ts";
+import { bare, limitFailure } from "../lua54/failure.ts";
 import type { Lua54Options } from "../lua54/index.ts";
 import { entryFunction, hookFunction, hookInterval } from "./entry.ts";
 import { describeFailure } from "./failure.ts";
@@ -100,7 +100,7 @@ function execute<T>(run: FengariRun, work: () => T): T {
 function end(run: FengariRun, code: number): ScriptOutcome {
   if (run.missingHandle)
     return finish(run, plain("missing_handle", "script does not define a handle() function"));
-  if (code === status.ok) return finish(run, run.exceeded ? timeoutFailure(run, "", "") : undefined);
+  if (code === status.ok) return finish(run, run.exceeded && limitFailure(run));
   if (code === status.yield)
     return finish(run, plain("runtime", "attempt to yield from outside a coroutine"));
   return finish(

@@ -1,6 +1,9 @@
-import type { EngineRun, HostContext, ScriptFailure } from "../engine.ts";
+import type { EngineRun, HostContext, LimitName, ScriptLog } from "../engine.ts";
 import { createHostCalls } from "../host-calls.ts";
 import type { Machine } from "./machine.ts";
+
+/** What clients are told (lua §3.5), for both limits. */
+const timeText = "script exceeded execution time limit";
 
 const maxLogLines = 1000;
 const maxLogChars = 256 * 1024;
@@ -12,13 +15,13 @@ export interface ActiveRun<M = Machine> {
   /** Ends once the chunk has run and `handle` is there. */
   loadOnly: boolean;
   host: HostContext;
-  logs: string[];
+  logs: ScriptLog[];
   prints: string[];
   phase: "load" | "handle";
   missingHandle: boolean;
   result: { kind: "nil" } | { kind: "value"; json: string; isTable: boolean };
   /** Set once a limit is passed: from then on every instruction raises, so no pcall outlives it. */
-  exceeded: ScriptFailure["type"] | undefined;
+  exceeded: { limit: LimitName; message: string } | undefined;
   instructions: number;
   /** Time in finished segments, and the start of the one that runs. */
   elapsedMs: number;
@@ -34,18 +37,24 @@ export function createActiveRun<M = Machine>(
   loadOnly: boolean,
   builtIn: Readonly<Record<string, string>> = {},
 ): ActiveRun<M> {
-  const logs = boundedLines();
-  const prints = boundedLines();
+  const logs = boundedLines<ScriptLog>(
+    ({ message, fields = "" }) => message.length + fields.length,
+    (message) => ({ message }),
+  );
+  const prints = boundedLines<string>(
+    (line) => line.length,
+    (line) => line,
+  );
   const sourceOf = (of: Readonly<Record<string, string>>, name: string): string | undefined =>
     Object.hasOwn(of, name) ? of[name] : undefined;
-  return {
+  const run: ActiveRun<M> = {
     request,
     machine,
     loadOnly,
     host: {
       log: logs.add,
       print: prints.add,
-      calls: createHostCalls(request.call),
+      calls: createHostCalls(request.call, (limit, message) => exceed(run, limit, message)),
       module: (name) => sourceOf(builtIn, name) ?? sourceOf(request.modules ?? {}, name),
     },
     logs: logs.lines,
@@ -60,6 +69,23 @@ export function createActiveRun<M = Machine>(
     pending: undefined,
     settled: undefined,
   };
+  return run;
+}
+
+/** The run is over, whatever its script does: the first limit it passed counts. */
+export function exceed(run: ActiveRun<unknown>, limit: LimitName, message: string): void {
+  run.exceeded ??= { limit, message };
+}
+
+/** Counts instructions and looks at the clock; true once a limit of the run is passed. */
+export function isOver(run: ActiveRun<unknown>, instructions: number): boolean {
+  if (run.exceeded) return true;
+  run.instructions += instructions;
+  const { limits, isAborted } = run.request;
+  if (run.instructions > limits.instructions) exceed(run, "instructions", timeText);
+  else if (run.elapsedMs + performance.now() - run.startedAt > limits.milliseconds || isAborted?.())
+    exceed(run, "milliseconds", timeText);
+  return run.exceeded !== undefined;
 }
 
 export function startSegment(run: ActiveRun<unknown>): void {
@@ -71,16 +97,22 @@ export function endSegment(run: ActiveRun<unknown>): void {
   run.elapsedMs += performance.now() - run.startedAt;
 }
 
-function boundedLines(): { lines: string[]; add: (line: string) => void } {
-  const lines: string[] = [];
+interface Lines<Line> {
+  lines: Line[];
+  add: (line: Line) => void;
+}
+
+function boundedLines<Line>(lengthOf: (line: Line) => number, make: (text: string) => Line): Lines<Line> {
+  const lines: Line[] = [];
   let left = maxLogChars;
   return {
     lines,
     add(line) {
       if (lines.length > maxLogLines) return;
-      const full = lines.length === maxLogLines || line.length > left;
-      lines.push(full ? "(the rest of the log of this run is dropped)" : line);
-      left = full ? -1 : left - line.length;
+      const length = lengthOf(line);
+      const isFull = lines.length === maxLogLines || length > left;
+      lines.push(isFull ? make("(the rest of the log of this run is dropped)") : line);
+      left = isFull ? -1 : left - length;
     },
   };
 }

@@ -20,12 +20,15 @@ export interface Snapshot {
 export class Arena {
   limit: number = Number.POSITIVE_INFINITY;
   peak = 0;
+  /** True once a request was refused although Lua had collected its garbage, which it does before it asks again. */
+  isFull = false;
   readonly #lua: Lua;
   readonly #base: number;
   readonly #chunks: number[] = [];
   readonly #large = new Set<number>();
   readonly #free = new Int32Array(classes);
   #used = 0;
+  #refused = 0;
   #bump: number;
   #end: number;
 
@@ -48,9 +51,10 @@ export class Arena {
     }
     const old = pointer === 0 ? 0 : oldSize;
     const used = this.#used + size - old;
-    if (used > this.limit && size > old) return 0;
+    if (used > this.limit && size > old) return this.#refuse(size);
     const result = pointer === 0 ? this.#take(size) : this.#resize(pointer, old, size);
-    if (result === 0) return 0;
+    if (result === 0) return this.#refuse(size);
+    this.#refused = 0;
     this.#used = used;
     if (used > this.peak) this.peak = used;
     return result;
@@ -85,7 +89,15 @@ export class Arena {
     this.#bump = to.bump;
     this.#end = this.#base + chunkBytes;
     this.#used = to.used;
+    this.#refused = 0;
+    this.isFull = false;
     this.peak = to.used;
+  }
+
+  #refuse(size: number): 0 {
+    this.isFull ||= this.#refused === size;
+    this.#refused = size;
+    return 0;
   }
 
   #resize(pointer: number, oldSize: number, size: number): number {

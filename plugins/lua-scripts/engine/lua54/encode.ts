@@ -9,6 +9,9 @@ const hexDigits = "0123456789abcdef";
 
 export class EncodeError extends Error {}
 
+/** The text would be longer than the limit it was given. */
+export class TooLargeError extends EncodeError {}
+
 /**
  * Lua values become JSON text, straight from Lua's memory into one buffer. Nothing here allocates in Lua or runs
  * Lua code, so addresses hold while it walks; metatables are ignored but for the mark of an array.
@@ -227,7 +230,7 @@ export class Encoder {
 
   #reserve(bytes: number): void {
     const wanted = this.#at + bytes;
-    if (wanted > this.#limit) throw new EncodeError(`the value is larger than ${this.#limit} bytes of JSON`);
+    if (wanted > this.#limit) throw new TooLargeError(`the value is larger than ${this.#limit} bytes of JSON`);
     if (wanted <= this.#buffer.length) return;
     const larger = Buffer.allocUnsafeSlow(Math.max(wanted, this.#buffer.length * 2));
     this.#buffer.copy(larger, 0, 0, this.#at);

@@ -1,7 +1,7 @@
-import type { ActiveRun } from "./active-run.ts";
+import { exceed, isOver, type ActiveRun } from "./active-run.ts";
 import { maskCount, registry, type } from "./constants.ts";
-import { EncodeError } from "./encode.ts";
-import { limitText } from "./failure.ts";
+import { EncodeError, TooLargeError } from "./encode.ts";
+import { limitText, memoryText } from "./failure.ts";
 import { hookInterval } from "./machine.ts";
 import { pushText, raise, raising, type Vm } from "./vm.ts";
 
@@ -45,19 +45,18 @@ export function entryPointer(vm: Vm): number {
       run.result = { kind: "value", json: "null", isTable };
       return 0;
     }
-    const write = (): number => {
-      const bytes = vm.encoder.encode(L, run.machine.arrayAddress, run.request.limits.resultBytes);
-      run.result = { kind: "value", json: bytes.toString("utf8"), isTable };
+    return raising(vm, L, "", () => {
+      try {
+        const bytes = vm.encoder.encode(L, run.machine.arrayAddress, run.request.limits.resultBytes);
+        run.result = { kind: "value", json: bytes.toString("utf8"), isTable };
+      } catch (error) {
+        if (error instanceof TooLargeError) exceed(run, "resultBytes", error.message);
+        else if (run.request.isLenient && error instanceof EncodeError)
+          run.result = { kind: "value", json: "null", isTable: false };
+        if (run.exceeded || !run.request.isLenient) throw error;
+      }
       return 0;
-    };
-    if (!run.request.isLenient) return raising(vm, L, "", write);
-    try {
-      return write();
-    } catch (error) {
-      if (!(error instanceof EncodeError)) throw error;
-      run.result = { kind: "value", json: "null", isTable: false };
-      return 0;
-    }
+    });
   };
   const start = (L: number): number => {
     const { request } = current();
@@ -100,14 +99,8 @@ export function hookPointer(vm: Vm): number {
     (L) => {
       const run = vm.active;
       if (!run) return;
-      if (run.exceeded === undefined) {
-        run.instructions += hookInterval;
-        const { instructions, milliseconds } = run.request.limits;
-        const ms = run.elapsedMs + performance.now() - run.startedAt;
-        const isAborted = run.request.isAborted?.() ?? false;
-        if (run.instructions <= instructions && ms <= milliseconds && !isAborted) return;
-        run.exceeded = "timeout";
-      }
+      if (run.machine.arena.isFull) exceed(run, "memoryBytes", memoryText);
+      if (!isOver(run, hookInterval)) return;
       // From now on it fires at every instruction, so that a script which catches this error gets it again at once.
       api.lua_sethook(L as number, hook, maskCount, 1);
       raise(vm, L as number, limitText, 0);

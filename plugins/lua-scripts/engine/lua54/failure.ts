@@ -1,5 +1,5 @@
-import type { ScriptFailure } from "../engine.ts";
-import type { ActiveRun } from "./active-run.ts";
+import type { LimitName, ScriptFailure } from "../engine.ts";
+import { exceed, type ActiveRun } from "./active-run.ts";
 import { status, type, typeNames } from "./constants.ts";
 import type { Machine } from "./machine.ts";
 import { readText, type Vm } from "./vm.ts";
@@ -9,7 +9,9 @@ const maxTextChars = 16 * 1024;
 /** LUA_IDSIZE less its zero: Lua cuts a longer chunk name in its messages. */
 const chunkNameBytes = 59;
 
+/** What the script sees, again and again, once it has passed a limit. */
 export const limitText = "script exceeded execution limit";
+export const memoryText = "not enough memory";
 
 /** What a run that ended with a Lua error says. The error value is on top of its thread, the stack still stands. */
 export function describeFailure(vm: Vm, run: ActiveRun, code: number): ScriptFailure {
@@ -18,17 +20,24 @@ export function describeFailure(vm: Vm, run: ActiveRun, code: number): ScriptFai
   machine.arena.limit = run.request.limits.memoryBytes + reportBytes;
   const raw = cut(errorText(vm, machine));
   const traceback = cut(tracebackText(vm, run));
-  if (run.exceeded === "timeout") return timeoutFailure(run, raw, traceback);
+  if (code === status.memory) exceed(run, "memoryBytes", memoryText);
+  if (run.exceeded) return limitFailure(run, raw, traceback);
   const { message, line } = bare(raw, run.request.chunkName);
-  if (code === status.memory)
-    return { type: "memory", message: "not enough memory", line: lineOf(traceback, run), traceback };
   return { type: run.phase === "load" ? "syntax" : "runtime", message, line, traceback };
 }
 
-export function timeoutFailure(run: ActiveRun<unknown>, raw: string, traceback: string): ScriptFailure {
+/** A run that passed a limit, whatever it ended with. */
+export function limitFailure(run: ActiveRun<unknown>, raw = "", traceback = ""): ScriptFailure {
+  const { limit, message } = run.exceeded ?? { limit: "milliseconds", message: limitText };
   const line = bare(raw, run.request.chunkName).line ?? lineOf(traceback, run);
-  return { type: "timeout", message: "script exceeded execution time limit", line, traceback };
+  return { type: limitTypes[limit] ?? "runtime", message, line, traceback, limit };
 }
+
+const limitTypes: Partial<Record<LimitName, ScriptFailure["type"]>> = {
+  instructions: "timeout",
+  milliseconds: "timeout",
+  memoryBytes: "memory",
+};
 
 /** The innermost line of the script in a traceback. */
 export function lineOf(traceback: string, run: ActiveRun<unknown>): number | null {

@@ -1,10 +1,10 @@
 import type { Engine, EngineRun, HostApi, ScriptFailure, ScriptOutcome } from "../engine.ts";
 import { toValidation } from "../../validate.ts";
-import { createActiveRun, endSegment, startSegment, type ActiveRun } from "./active-run.ts";
+import { createActiveRun, endSegment, exceed, startSegment, type ActiveRun } from "./active-run.ts";
 import { continuationPointer, hostPointer, jsonPointers, setMetatablePointer } from "./bridge.ts";
 import { registry, status } from "./constants.ts";
 import { entryPointer, hookPointer } from "./entry.ts";
-import { bare, describeFailure, timeoutFailure } from "./failure.ts";
+import { bare, describeFailure, limitFailure, memoryText } from "./failure.ts";
 import { hostApi } from "../host-calls.ts";
 import { createMachineShop, type LuaApiText, type Machine } from "./machine.ts";
 import { createVm, readText, type Vm } from "./vm.ts";
@@ -38,6 +38,7 @@ export function createLua54Engine(options: Lua54Options): Engine {
       hook: hookPointer(vm),
       ...jsonPointers(vm),
       setMetatable: setMetatablePointer(vm),
+      solid: vm.solid.wrap,
       host: host.map(([path, call]) => [path, hostPointer(vm, path, call, continuation)]),
     },
     options.utilities,
@@ -78,7 +79,8 @@ export function createLua54Engine(options: Lua54Options): Engine {
 
   const failureOf = (run: ActiveRun, code: number | undefined): ScriptFailure | undefined => {
     if (run.missingHandle) return plain("missing_handle", "script does not define a handle() function");
-    if (code === status.ok) return run.exceeded ? timeoutFailure(run, "", "") : undefined;
+    if (run.machine.arena.isFull) exceed(run, "memoryBytes", memoryText);
+    if (code === status.ok) return run.exceeded && limitFailure(run);
     if (code === undefined) return plain("runtime", stackOverflow);
     if (code === status.yield) return plain("runtime", "attempt to yield from outside a coroutine");
     return execute(run, () => describeFailure(vm, run, code)) ?? plain("runtime", stackOverflow);
@@ -165,7 +167,7 @@ function load(vm: Vm, machine: Machine, request: EngineRun, entry: number): Scri
   const code = api.luaL_loadbufferx(thread, address, length, name, vm.names.text);
   api.free(name);
   if (code !== status.ok) {
-    if (code === status.memory) return plain("memory", "not enough memory");
+    if (code === status.memory) return { ...plain("memory", memoryText), limit: "memoryBytes" };
     const raw = readText(vm, thread, -1) ?? "syntax error";
     return { type: "syntax", ...bare(raw, request.chunkName), traceback: "" };
   }

@@ -25,6 +25,8 @@ export interface Functions {
   encode: number;
   decode: number;
   setMetatable: number;
+  /** Of solid.ts. */
+  solid: number;
   host: readonly [path: string, pointer: number][];
 }
 
@@ -134,9 +136,9 @@ function installPrelude(vm: Vm, functions: Functions, machine: { L: number; arra
       api.lua_rawset(L, -3);
     }
     api.lua_pushlightuserdata(L, waitMark);
-    for (const pointer of [functions.encode, functions.decode, functions.setMetatable])
+    for (const pointer of [functions.encode, functions.decode, functions.setMetatable, functions.solid])
       api.lua_pushcclosure(L, pointer, 0);
-    return 5;
+    return 6;
   };
   runChunk(vm, L, prelude, pushArguments, 3);
   api.lua_rawseti(L, registry.table, registry.begin);

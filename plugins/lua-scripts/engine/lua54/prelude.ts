@@ -3,7 +3,7 @@
  * without debug information, so that its functions leave no position in a script's error messages.
  */
 export const prelude: string = `
-local host, wait, encode, decode, setmeta = ...
+local host, wait, encode, decode, setmeta, solid = ...
 local array = { __metatable = false }
 local _G, next, type, tostring, error, rawget = _G, next, type, tostring, error, rawget
 local match, concat, pack, load, pcall = string.match, table.concat, table.pack, load, pcall
@@ -68,8 +68,15 @@ end
 function print(...) line(...) end
 function warn(...) line(...) end
 
-function toarray(t)
-  if type(t) ~= "table" then error("bad argument #1 to 'toarray' (table expected, got " .. type(t) .. ")", 2) end
+-- A function of ours, or those of a table in place, as scripts may call them: the line of the call is not lost.
+function kit.solid(value)
+  if type(value) == "function" then return solid and solid(value) or value end
+  for name, f in next, value do if type(f) == "function" then value[name] = kit.solid(f) end end
+  return value
+end
+
+toarray = kit.solid(function(t)
+  if type(t) ~= "table" then kit.fail("bad argument #1 to 'toarray' (table expected, got " .. type(t) .. ")") end
   local copy, i = {}, 1
   while true do
     local v = rawget(t, i)
@@ -77,7 +84,7 @@ function toarray(t)
     copy[i] = v
     i = i + 1
   end
-end
+end)
 json = { encode = encode, decode = decode }
 setmetatable = setmeta
 

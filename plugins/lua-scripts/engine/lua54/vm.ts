@@ -3,6 +3,7 @@ import { status, type } from "./constants.ts";
 import { Decoder, JsonError } from "./decode.ts";
 import { EncodeError, Encoder } from "./encode.ts";
 import { createScratch, type Scratch } from "./scratch.ts";
+import { createSolid, type Solid } from "./solid.ts";
 import { instantiateLua, type Lua } from "./wasm.ts";
 
 /** One wasm instance with what all its states share. Only one state executes at a time: `active` says for whom. */
@@ -11,6 +12,7 @@ export interface Vm {
   decoder: Decoder;
   encoder: Encoder;
   scratch: Scratch;
+  solid: Solid;
   /** Names the C API wants as C strings. */
   names: Record<"handle" | "env" | "tostring" | "metatable" | "table" | "nilOrTable" | "text", number>;
   active: ActiveRun | undefined;
@@ -34,6 +36,7 @@ export function createVm(): Vm {
     decoder: new Decoder(lua),
     encoder: new Encoder(lua),
     scratch: createScratch(lua),
+    solid: createSolid(lua),
     names: {
       handle: lua.constant("handle"),
       env: lua.constant("env"),
@@ -70,7 +73,7 @@ export function readText(vm: Vm, L: number, index: number): string | undefined {
 }
 
 /** How deep our own Lua code may lie between a script and a host function. */
-const maxHostLevels = 8;
+const maxHostLevels = 16;
 
 /**
  * Raises a Lua error with a position; does not return. Level 1 is the Lua code that called the running C function,
@@ -80,7 +83,9 @@ export function raise(vm: Vm, L: number, message: string, level: 0 | 1 = 1): num
   const { api } = vm.lua;
   for (let at: number = level; ; at++) {
     api.luaL_where(L, at);
-    if (at > maxHostLevels || !(readText(vm, L, -1) ?? "").startsWith("host:")) break;
+    const where = readText(vm, L, -1) ?? "";
+    const isOurs = where === "" ? vm.solid.isWrapper(L, at) : where.startsWith("host:");
+    if (at > maxHostLevels || !isOurs) break;
     api.lua_settop(L, -2);
   }
   pushText(vm, L, message);

@@ -39,6 +39,7 @@ export interface LuaApi {
   luaL_tolstring(L: State, index: number, length: Pointer): Pointer;
   lua_touserdata(L: State, index: number): Pointer;
   lua_topointer(L: State, index: number): Pointer;
+  lua_tocfunction(L: State, index: number): Pointer;
   lua_pushnil(L: State): void;
   lua_pushnumber(L: State, n: number): void;
   lua_pushinteger(L: State, n: bigint): void;
@@ -63,6 +64,8 @@ export interface LuaApi {
   luaL_typeerror(L: State, arg: number, expected: Pointer): number;
   luaL_getmetafield(L: State, index: number, name: Pointer): number;
   luaL_where(L: State, level: number): void;
+  lua_getstack(L: State, level: number, debug: Pointer): number;
+  lua_getinfo(L: State, what: Pointer, debug: Pointer): number;
   luaL_traceback(L: State, of: State, message: Pointer, level: number): void;
   luaL_loadbufferx(L: State, text: Pointer, size: number, name: Pointer, mode: Pointer): number;
   luaL_requiref(L: State, name: Pointer, open: Pointer, global: number): void;

@@ -32,7 +32,7 @@ describe("record runs", () => {
       kind: "value",
       isTable: true,
       json: '{"title":"ONE"}',
-      logs: ["seen 1"],
+      logs: [{ message: "seen 1" }],
     });
   });
 });

@@ -255,9 +255,9 @@ export function testRuns(subject: Subject): void {
       engine,
       "function handle() log('a') print('b', 1, nil) warn('c') for i = 1, 5000 do log(i) end end",
     );
-    expect(outcome.logs.slice(0, 3)).toEqual(["a", "1", "2"]);
+    expect(outcome.logs.slice(0, 3)).toEqual([{ message: "a" }, { message: "1" }, { message: "2" }]);
     expect(outcome.logs).toHaveLength(1001);
-    expect(outcome.logs.at(-1)).toBe("(the rest of the log of this run is dropped)");
+    expect(outcome.logs.at(-1)?.message).toBe("(the rest of the log of this run is dropped)");
     expect(outcome.prints).toEqual(["b\t1\tnil", "c"]);
   });
 
