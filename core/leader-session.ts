@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import postgres from "postgres";
+import { explain } from "./errors.ts";
 
 /** A connection of its own whose locks end with it, however it ends: that is what tells other processes of a death. */
 export interface LeaderSession {
@@ -52,20 +53,28 @@ export async function openLeaderSession(url: string, { beatMs }: SessionOptions)
     void sql.end({ timeout: 0 }).catch(() => {}); // or it would connect anew for the next question
   }
 
+  /** Leads by name, with their epochs. */
+  const held = new Map<string, number>();
   let unanswered = 0;
   const ask = async (): Promise<void> => {
     // Counted in beats: a process that was held up for long has had no chance to hear the answer.
     if (unanswered >= maxUnanswered) return end("the database does not answer");
     unanswered += 1;
-    await sql.unsafe("SELECT 1").then(
-      () => (unanswered = 0),
-      () => end("the connection broke"),
-    );
+    try {
+      const rows = await sql.unsafe("SELECT name, epoch FROM happyview_leads");
+      unanswered = 0;
+      // Two can only lead where the lock is not of our session: behind a pooler that gives each statement another one.
+      if (rows.some(({ name, epoch }) => epoch > (held.get(String(name)) ?? Infinity)))
+        end("another process leads; DATABASE_URL must not go through a pooler of transactions");
+    } catch (error) {
+      end(explain(error));
+    }
   };
   const beat = setInterval(() => void ask(), beatMs);
   beat.unref();
 
   async function release(name: string): Promise<void> {
+    held.delete(name);
     if (lost.signal.aborted) return;
     await sql.unsafe("SELECT pg_advisory_unlock($1, $2)", [lockClass, keyOf(name)]);
   }
@@ -88,7 +97,9 @@ export async function openLeaderSession(url: string, { beatMs }: SessionOptions)
       try {
         const [lead] = await sql.unsafe(nextEpoch.replace("?", "$1"), [name]);
         lost.signal.throwIfAborted();
-        return Number(lead?.["epoch"]);
+        const epoch = Number(lead?.["epoch"]);
+        held.set(name, epoch);
+        return epoch;
       } catch (error) {
         await release(name).catch(() => {}); // nobody would lead while we hold on to a lock without its epoch
         throw error;

@@ -21,7 +21,9 @@ export interface Backoff {
 const quickMs = 250;
 const baseMs = 1000;
 const floorMs = 100;
-const provenMs = 10_000;
+
+/** A connection that delivered for so long worked. */
+export const provenMs = 10_000;
 
 /**
  * Full jitter between attempts, doubling up to a maximum: a fleet must not return in step. The first retry is quick,

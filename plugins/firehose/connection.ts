@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import { WebSocket } from "ws";
 import { explain } from "../../core/errors.ts";
 import { maxFrameBytes } from "./decode.ts";
@@ -10,7 +11,13 @@ export interface ConnectionOptions {
   connectTimeoutMs: number;
   /** Ends it when nothing at all arrives for so long, answers to our pings included. */
   idleTimeoutMs: number;
+  /** A larger frame breaks the connection. @default 64 MiB */
+  maxBytes?: number;
+  /** Resolves the host's name, where not every address may be reached. @default the system's resolver */
+  lookup?: LookupFunction | undefined;
   onOpen: () => void;
+  /** The socket is not read from now on, until the result is called. */
+  onHold?: () => () => void;
   /** A promise means "read no further before it resolves"; what is thrown ends the connection. */
   onFrame: (data: Buffer, binary: boolean) => Promise<void> | void;
 }
@@ -24,18 +31,20 @@ const hardLimitBytes = 8 * maxFrameBytes;
 
 /** One WebSocket from its opening to its end, however that comes; never rejects. */
 export function connectOnce(options: ConnectionOptions): Promise<Ended> {
-  const { url, signal, connectTimeoutMs, idleTimeoutMs, onOpen, onFrame } = options;
+  const { url, signal, connectTimeoutMs, idleTimeoutMs, onOpen, onHold, onFrame } = options;
   return new Promise((resolve) => {
     if (signal.aborted) return resolve({ reason: "stopped", openMs: 0, delivered: false });
     const socket = new WebSocket(url, {
       handshakeTimeout: connectTimeoutMs,
-      maxPayload: hardLimitBytes,
+      maxPayload: options.maxBytes ?? hardLimitBytes,
+      ...(options.lookup ? { lookup: options.lookup } : {}),
       perMessageDeflate: false, // halves the traffic of a stream that is small, for more CPU than reading it takes
     });
     let openedAt: number | undefined;
     let delivered = false;
     let ended = false;
     let holds = 0;
+    let released: (() => void) | undefined;
     let heardAt = performance.now();
 
     const end = (reason: string): void => {
@@ -43,6 +52,7 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
       ended = true;
       clearInterval(watch);
       signal.removeEventListener("abort", stop);
+      released?.();
       socket.terminate();
       resolve({ reason, delivered, openMs: openedAt === undefined ? 0 : performance.now() - openedAt });
     };
@@ -58,11 +68,14 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
 
     const hold = (until: Promise<void>): void => {
       holds += 1;
+      if (holds === 1) released = onHold?.();
       socket.pause();
       const release = (): void => {
         holds -= 1;
         heard();
-        if (holds === 0 && !ended) socket.resume();
+        if (holds > 0 || ended) return;
+        released?.();
+        socket.resume();
       };
       until.then(release, (error: unknown) => end(explain(error)));
     };

@@ -57,7 +57,7 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function decodeCommit(did: string, timeUs: number, commit: unknown): Decoded {
+export function decodeCommit(did: string, timeUs: number, commit: unknown): Decoded {
   if (!isObject(commit)) return malformed("a commit event without a commit");
   const { operation, collection, rkey, rev, record, cid } = commit;
   if (typeof operation !== "string" || typeof collection !== "string" || typeof rkey !== "string")
@@ -81,7 +81,7 @@ function decodeCommit(did: string, timeUs: number, commit: unknown): Decoded {
   };
 }
 
-function decodeAccount(did: string, timeUs: number, account: unknown): Decoded {
+export function decodeAccount(did: string, timeUs: number, account: unknown): Decoded {
   if (!isObject(account) || typeof account["active"] !== "boolean")
     return malformed("an account event without `active`");
   const { active, status, time } = account;
@@ -98,7 +98,7 @@ function decodeAccount(did: string, timeUs: number, account: unknown): Decoded {
   };
 }
 
-function decodeIdentity(did: string, timeUs: number, identity: unknown): Decoded {
+export function decodeIdentity(did: string, timeUs: number, identity: unknown): Decoded {
   const handle = isObject(identity) ? identity["handle"] : undefined;
   const known = typeof handle === "string" && handle.length <= 253 ? handle : undefined;
   return { kind: "event", timeUs, event: { kind: "identity", did, handle: known } };
@@ -112,7 +112,7 @@ function decompress(data: Buffer): Buffer {
 }
 
 /** Microseconds of an RFC 3339 time; Date alone would cut them to milliseconds. */
-function parseMicros(time: unknown): number | undefined {
+export function parseMicros(time: unknown): number | undefined {
   if (typeof time !== "string" || time.length > 64) return undefined;
   const millis = Date.parse(time);
   const fraction = /\.(\d+)/.exec(time)?.[1] ?? "";

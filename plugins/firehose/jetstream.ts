@@ -13,8 +13,6 @@ export interface JetstreamParts {
   now: () => number;
 }
 
-const position = "jetstream";
-
 /** What any Jetstream keeps; the published look-backs are 24, 36 and 72 hours. */
 const lookBackUs = 24 * 3600 * 1e6;
 const jumpUs = 10 * 60 * 1e6;
@@ -23,15 +21,15 @@ const jumpUs = 10 * 60 * 1e6;
 export function jetstreamSource(parts: JetstreamParts): StreamSource {
   const { base, pipeline, status, now } = parts;
   const wanted = (): string[] => wantedCollections(parts.collections());
-  let startedUs: number | undefined;
+  const position = `jetstream:${new URL(base).host}`;
 
   return {
     position,
+    cursorAt: (timeUs) => String(Math.floor(timeUs)),
     filter: () => wanted().join(),
-    open(stored) {
-      // Nothing is stored before the first event, which a drop or a change of the filter may precede.
-      const cursor = stored ?? startedUs?.toString();
-      startedUs ??= Math.floor(now() * 1000);
+    // Identity and account events pass every filter, and lexicons are seldom published.
+    probe: () => ({ url: jetstreamUrl(base, wantedCollections([]), undefined) }),
+    open(cursor) {
       const openedUs = now() * 1000;
       let isFirst = true;
 
@@ -45,7 +43,7 @@ export function jetstreamSource(parts: JetstreamParts): StreamSource {
           if (timeUs === undefined) return;
           if (isFirst && cursor !== undefined) reportGap(Number(cursor), timeUs, openedUs);
           isFirst = false;
-          const reached = { source: position, position: String(timeUs) };
+          const reached = { source: position, position: String(timeUs), timeUs };
           return decoded.kind === "event" ? pipeline.ingest(decoded.event, reached) : pipeline.skip(reached);
         },
         handedOver: () => Promise.resolve(),

@@ -99,7 +99,16 @@ async function verify(commit: RelayCommit, ops: readonly RelayOp[], key: string)
   const result: Verified = { events: [], problems: [] };
   for (const op of ops) {
     const { action, collection, rkey, cid } = op;
-    const event = { kind: "commit", action, did, collection, rkey, rev, cid: cid?.toString() ?? "" } as const;
+    const event = {
+      kind: "commit",
+      action,
+      did,
+      collection,
+      rkey,
+      rev,
+      cid: cid?.toString() ?? "",
+      isVerified: true,
+    } as const;
     const bytes = cid ? car.blocks.get(cid) : undefined;
     if (!proven.has(`${collection}/${rkey}`))
       result.problems.push(`the tree does not prove the ${action} of ${collection}/${rkey}`);

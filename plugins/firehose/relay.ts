@@ -6,6 +6,7 @@ import { relayUrl } from "./filter.ts";
 import { Lineup } from "./lineup.ts";
 import { decodeRelay, type RelayMessage } from "./relay-decode.ts";
 import { createVerifier } from "./relay-verify.ts";
+import { createStreamTime } from "./stream-time.ts";
 import type { Status } from "./status.ts";
 import type { Session, StreamSource } from "./stream.ts";
 import type { UnverifiedReports } from "./unverified.ts";
@@ -15,6 +16,8 @@ export interface RelayParts {
   isTracked: (collection: string) => boolean;
   /** Whether the index has records of a repo. */
   isIndexed: (did: string) => Promise<boolean>;
+  /** Has a repo read anew, when somebody can; resolves when that is certain. */
+  resync: ((did: string) => Promise<void>) | undefined;
   identity: Pick<IdentityResolver, "resolve" | "forget">;
   events: Events;
   unverified: Pick<UnverifiedReports, "add">;
@@ -43,7 +46,8 @@ export function relaySource(parts: RelayParts): StreamSource {
 
   /** The events of a message that are ours; a promise where signatures must be checked. */
   function eventsOf(message: RelayMessage, signal: AbortSignal): SourceEvent[] | Promise<SourceEvent[]> {
-    if (message.kind === "account" || message.kind === "identity") {
+    if (message.kind === "identity") return changedIdentity(message);
+    if (message.kind === "account") {
       const { seq: _seq, timeUs: _timeUs, ...event } = message;
       return [event];
     }
@@ -54,21 +58,36 @@ export function relaySource(parts: RelayParts): StreamSource {
     if (ops.length === 0) return [];
     const { did, rev, seq } = message;
     return verify(message, ops, signal).then(({ events: verified, problems }) => {
-      if (problems.length > 0 && !signal.aborted) parts.unverified.add({ did, rev, seq, problems });
+      for (const { collection } of verified) status.verified(collection, "signature");
+      if (problems.length > 0 && !signal.aborted) {
+        status.dropped("unverified");
+        parts.unverified.add({ did, rev, seq, problems });
+      }
       return verified;
     });
   }
 
+  /** The commits behind it may be signed by another key: the one that is known must not stand for it any longer. */
+  async function changedIdentity({ did, handle }: { did: string; handle?: string }): Promise<SourceEvent[]> {
+    await parts.identity.forget(did).catch(() => undefined);
+    return [{ kind: "identity", did, handle }];
+  }
+
   /** What we have of the repo may differ from now on; the repos of the network that are not ours are no news. */
   async function desynchronized({ did, rev }: { did: string; rev: string }, reason: string): Promise<[]> {
-    if (await parts.isIndexed(did).catch(() => true))
-      events.emit({ type: "repo.desynchronized", severity: "warn", subject: did, detail: { rev, reason } });
+    if (!(await parts.isIndexed(did).catch(() => true))) return [];
+    events.emit({ type: "repo.desynchronized", severity: "warn", subject: did, detail: { rev, reason } });
+    await parts.resync?.(did);
     return [];
   }
 
   /** A commit's operations share a seq, which is reached when the last of them is. */
-  function handOver(found: readonly SourceEvent[], seq: number): Promise<void> | void {
-    const reached = { source: position, position: String(seq) };
+  function handOver(
+    found: readonly SourceEvent[],
+    seq: number,
+    timeUs: number | undefined,
+  ): Promise<void> | void {
+    const reached = { source: position, position: String(seq), timeUs };
     if (found.length === 0) return pipeline.skip(reached);
     let wait: Promise<void> | void = undefined;
     for (const [i, event] of found.entries())
@@ -76,12 +95,39 @@ export function relaySource(parts: RelayParts): StreamSource {
     return wait;
   }
 
+  /** Between what the index covers and the first event; other sources may have covered what this one lost. */
+  function reportGap(
+    lost: { cursor: string; reason: string } | undefined,
+    seq: number,
+    { cursor, coveredUs, timeUs }: { cursor?: string; coveredUs?: number; timeUs?: number },
+  ): void {
+    // The tip is now, whatever the clock of the host says whose message comes first.
+    const firstUs = cursor === undefined || timeUs === undefined ? parts.now() * 1000 : timeUs;
+    if (coveredUs !== undefined && firstUs <= coveredUs) return;
+    if (lost) status.gap({ from: lost.cursor, to: String(seq), reason: lost.reason });
+    else if (cursor === undefined && coveredUs !== undefined)
+      status.gap({
+        from: iso(coveredUs),
+        to: iso(firstUs),
+        reason: "the relay was not read before, so that it is read from its tip",
+      });
+  }
+
   return {
     position,
     filter: () => "",
-    open(stored, signal) {
+    probe: () => ({
+      url: relayUrl(base, undefined),
+      read(data) {
+        const message = decodeRelay(data);
+        if (!("seq" in message) || message.seq === undefined) return undefined;
+        return { position: String(message.seq), timeUs: Math.floor(parts.now() * 1000) };
+      },
+    }),
+    open(stored, signal, coveredUs) {
       const cursor = refused ? undefined : stored;
       const lineup = new Lineup(maxVerifying);
+      const time = createStreamTime(parts.now);
       let gapFrom = refused;
       let isFirst = true;
 
@@ -103,18 +149,23 @@ export function relaySource(parts: RelayParts): StreamSource {
           const { seq } = message;
           status.received(message.kind, message.timeUs);
           if (seq === undefined) return;
-          if (gapFrom) status.gap({ from: gapFrom.cursor, to: String(seq), reason: gapFrom.reason });
-          gapFrom = refused = undefined;
+          const timeUs = time.add(message.timeUs);
+          if (isFirst) reportGap(gapFrom, seq, { cursor, coveredUs, timeUs: message.timeUs });
+          refused = undefined;
           // A live stream has no place to come back to before its first event is done, which may have to wait.
-          if (isFirst && cursor === undefined && seq > 0) void handOver([], seq - 1);
+          if (isFirst && cursor === undefined && seq > 0) void handOver([], seq - 1, timeUs);
           isFirst = false;
           // After the end the next session reads all of this anew; whatever an abort cut short must not count as seen.
           return lineup.add(eventsOf(message, signal), (found) =>
-            signal.aborted ? undefined : handOver(found, seq),
+            signal.aborted ? undefined : handOver(found, seq, timeUs),
           );
         },
         handedOver: () => lineup.done(),
       } satisfies Session;
     },
   };
+}
+
+function iso(us: number): string {
+  return new Date(us / 1000).toISOString();
 }

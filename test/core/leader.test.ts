@@ -71,7 +71,12 @@ describe.each(databases())("a leader on $name", (subject) => {
   test("what an earlier leader writes late does not move a position", async () => {
     await using db = await migrated(subject);
     const { pipeline } = createBench(db);
-    const at = (position: string, epoch: number) => ({ source: "s", position, epoch, timeUs: Number(position) });
+    const at = (position: string, epoch: number) => ({
+      source: "s",
+      position,
+      epoch,
+      timeUs: Number(position),
+    });
     void pipeline.ingest(commit("create", 1), at("10", 2));
     await pipeline.flush();
     void pipeline.ingest(commit("create", 2), at("20", 1));
@@ -133,6 +138,17 @@ describe("several leaders on postgres", () => {
     await eventually(() => expect(notes.at(-1)).toContain("begins 4"));
     expect(notes.filter((note) => note.includes("ends"))).toHaveLength(3);
     expect(messages("warn")).toContain("this process no longer leads");
+  });
+
+  test("a lead that another process has counted since is given up, whatever the lock says", async () => {
+    await using db = await migrated(postgres);
+    const notes: string[] = [];
+    const { log, lines } = createRecordingLog();
+    candidate(db, log).while("sweep", work(notes, "one"));
+    await eventually(() => expect(notes).toEqual(["one begins 1"]));
+    await db.run("UPDATE happyview_leads SET epoch = 2");
+    await eventually(() => expect(notes).toEqual(["one begins 1", "one ends", "one begins 3"]));
+    expect(lines).toContainEqual(expect.objectContaining({ reason: expect.stringContaining("pooler") }));
   });
 
   test("a database that is away is waited for", async () => {

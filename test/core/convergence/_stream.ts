@@ -1,12 +1,12 @@
 import type { Database } from "../../../core/db/database.ts";
 import type { JetstreamEvent } from "../../../playground/network/event.ts";
-import { generateEvents } from "../../../playground/network/generate.ts";
+import { generateEvents, type GenerateOptions } from "../../../playground/network/generate.ts";
 import { oracle } from "../../../playground/network/oracle.ts";
 
 export const collections = ["xyz.statusphere.status", "com.example.note"];
 
 /** 20,000 events as bad as a network gets: bursts on one record, repetitions, old news, accounts that come and go. */
-export function hardStream(seed: number): JetstreamEvent[] {
+export function hardStream(seed: number, options: Partial<GenerateOptions> = {}): JetstreamEvent[] {
   return [
     ...generateEvents({
       events: 20_000,
@@ -19,6 +19,7 @@ export function hardStream(seed: number): JetstreamEvent[] {
       accounts: 0.02,
       duplicates: 0.03,
       stale: 0.06,
+      ...options,
     }),
   ];
 }

@@ -1,7 +1,3 @@
-import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, test } from "vitest";
 import type { Database } from "../../../core/db/database.ts";
 import type { JetstreamEvent } from "../../../playground/network/event.ts";
@@ -13,10 +9,10 @@ import { migrate } from "../../../core/db/migrate.ts";
 import { coreMigrations } from "../../../core/db/migrations.ts";
 import { databases } from "../../setup/databases.ts";
 import { silent } from "../../setup/log.ts";
+import { startServer, type Server } from "./_process.ts";
 import { differences, expectedTable, hardStream, tableOf } from "./_stream.ts";
 
 const kills = 5;
-const script = fileURLToPath(new URL("_server.ts", import.meta.url));
 
 describe.each(databases())("a server on $name that is killed, and cut off", (subject) => {
   let child: Server | undefined;
@@ -73,38 +69,7 @@ function moments(prng: Prng, events: readonly JetstreamEvent[]): number[] {
 
 async function positionOf(db: Database): Promise<number> {
   const row = await db.get<{ position: string }>(
-    "SELECT position FROM happyview_stream_positions WHERE source = 'jetstream'",
+    "SELECT position FROM happyview_stream_positions WHERE source LIKE 'jetstream:%'",
   );
   return Number(row?.position ?? 0);
-}
-
-interface Server {
-  /** Waits for a condition; throws when the process ends before. */
-  until(check: () => Promise<boolean>): Promise<void>;
-  /** Sends a signal; the exit code, null after SIGKILL. */
-  kill(signal: NodeJS.Signals): Promise<number | null>;
-}
-
-function startServer(env: Record<string, string>): Server {
-  const process_: ChildProcess = spawn(process.execPath, ["--conditions=happyview-source", script], {
-    env: { PATH: process.env["PATH"], ...env },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
-  const exited = once(process_, "exit");
-  let said = "";
-  process_.stderr?.on("data", (chunk: Buffer) => (said = (said + chunk.toString()).slice(-10_000)));
-  const hasEnded = (): boolean => process_.exitCode !== null || process_.signalCode !== null;
-  return {
-    async until(check) {
-      while (!(await check())) {
-        if (hasEnded()) throw new Error(`the server ended by itself:\n${said}`);
-        await sleep(2);
-      }
-    },
-    async kill(signal) {
-      if (!hasEnded()) process_.kill(signal);
-      const [code] = (await exited) as [number | null];
-      return code;
-    },
-  };
 }

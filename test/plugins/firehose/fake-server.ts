@@ -26,6 +26,8 @@ export interface FakeOptions {
   silent?: boolean;
   /** Answers every upgrade with 400 and this text. */
   refuse?: string;
+  /** Answers an upgrade with 400 while this is true. */
+  refuseWhen?: () => boolean;
 }
 
 /** The least that speaks like a Jetstream: it replays what is later than the cursor and knows no filter. */
@@ -34,11 +36,11 @@ export async function fakeServer(options: FakeOptions = {}): Promise<FakeServer>
     if (options.onRequest) options.onRequest(request, response);
     else response.writeHead(404).end();
   });
-  const { silent = false, refuse } = options;
+  const { silent = false, refuse, refuseWhen } = options;
   const sockets = new WebSocketServer({
     server: http,
     autoPong: !silent,
-    verifyClient: (_info, answer) => answer(refuse === undefined, 400, refuse),
+    verifyClient: (_info, answer) => answer(refuse === undefined && !refuseWhen?.(), 400, refuse),
   });
   const connections: FakeConnection[] = [];
   const events: { time_us: number }[] = [];

@@ -23,7 +23,7 @@ export interface TestApp {
 /** An app on a database in memory, which tracks `com.example.note`. */
 export async function testApp(
   plugin: Plugin,
-  options: { database?: string; pipeline?: PipelineLimits; plcUrl?: string } = {},
+  options: { database?: string; pipeline?: PipelineLimits; plcUrl?: string; besides?: Plugin[] } = {},
 ): Promise<TestApp> {
   const log: LogEvent[] = [];
   let lexicons: LexiconRegistry | undefined;
@@ -38,7 +38,7 @@ export async function testApp(
   });
   const config = resolveConfig(
     {
-      plugins: [observer(), plugin],
+      plugins: [observer(), ...(options.besides ?? []), plugin],
       database: { url: options.database ?? ":memory:" },
       network: { plcUrl: options.plcUrl ?? "http://127.0.0.1:9" },
     },

@@ -84,7 +84,8 @@ test("events of no concern move the position, malformed ones do not stop the str
     server.push(event);
     await eventually(async () => {
       await t.app.records.pipeline.flush();
-      expect(await t.app.records.pipeline.position("jetstream")).toBe(String(event.time_us));
+      const name = `jetstream:${new URL(server.url).host}`;
+      expect(await t.app.records.pipeline.position(name)).toBe(String(event.time_us));
     });
   }
   const metrics = await t.metrics();
@@ -202,6 +203,7 @@ test("while the pipeline is full the socket is not read", async () => {
   await stored(t, noteUri("r1999"));
   const rows = await t.app.db.get<{ n: number }>("SELECT count(*) AS n FROM happyview_records");
   expect(Number(rows?.n)).toBe(2000);
+  expect(await t.metrics()).toMatch(/^happyview_firehose_backpressure_seconds_total [1-9\d.]*[1-9]/m);
   expect(server.connections).toHaveLength(1);
 });
 

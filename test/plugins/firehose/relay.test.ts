@@ -4,12 +4,14 @@ import { join } from "node:path";
 import { Secp256k1Keypair } from "@atproto/crypto";
 import { WriteOpAction } from "@atproto/repo";
 import { afterAll, expect, test, vi } from "vitest";
+import { backfill } from "../../../plugins/backfill/index.ts";
 import { firehose } from "../../../plugins/firehose/index.ts";
 import { tidAt } from "../../../playground/network/clock.ts";
 import {
   accountFrame,
   commitFrame,
   errorFrame,
+  identityFrame,
   infoFrame,
   syncFrame,
 } from "../../../playground/network/frames.ts";
@@ -64,6 +66,7 @@ async function fakeRelay(onConnect?: (index: number, server: FakeServer) => void
     commit: (did: string, commit: RepoCommit, change: Partial<RepoCommit> = {}) =>
       server.raw(commitFrame(envelope(did), { ...commit, ...change })),
     sync: (did: string, commit: RepoCommit) => server.raw(syncFrame(envelope(did), commit)),
+    identity: (did: string, handle: string) => server.raw(identityFrame(envelope(did), handle)),
     account: (did: string, status: "active" | "deleted") => server.raw(accountFrame(envelope(did), status)),
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
@@ -143,6 +146,53 @@ test("a key that was exchanged since it was cached is read again", async () => {
   for (const commit of [await after.create("two"), await after.create("three")]) relay.commit(alice, commit);
   await stored(t, noteUri("two"), noteUri("three"));
   expect(relay.lookups()).toBe(2);
+});
+
+test("after an identity event the old key no longer counts", async () => {
+  await using relay = await fakeRelay();
+  const before = await openRepo(alice, relay.keys);
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  relay.commit(alice, await before.create("one"));
+  await stored(t, noteUri("one"));
+  const after = await openRepo(alice, relay.keys);
+  relay.identity(alice, "alice.test");
+  relay.commit(alice, await before.create("stolen"));
+  relay.commit(alice, await after.create("two"));
+  await stored(t, noteUri("two"));
+  expect(await t.stored(noteUri("stolen"))).toBeUndefined();
+  expect(await t.metrics()).toContain('happyview_firehose_dropped_total{reason="unverified"} 1');
+});
+
+test("a repo that was reset is read anew where a backfill can do it: what is gone goes, what is new comes", async () => {
+  await using network = await createNetwork({ seed: 17, now: Date.now });
+  const { plcUrl, relayUrl, faults } = network;
+  await using t = await testApp(firehose({ url: relayUrl, ...quick }), { plcUrl, besides: [backfill()] });
+  await eventually(() => expect(network.relay.clients).toBe(1));
+  const account = await network.createAccount();
+  const other = await network.createAccount();
+  for (const rkey of ["stays", "changes", "goes"]) await account.create(note, { text: rkey }, rkey);
+  await stored(t, noteUri("goes", account.did));
+  // From now on the stream says nothing of the account but that it was reset.
+  const speak = faults.add({ service: "relay", did: account.did, socket: { drop: 1 } });
+  network.relay.disconnect();
+  await other.create(note, {}, "seen");
+  await stored(t, noteUri("seen", other.did));
+  await account.delete(note, "goes");
+  await account.put(note, "changes", { text: "changed" });
+  await account.create(note, {}, "new");
+  await other.create(note, {}, "seen2");
+  await stored(t, noteUri("seen2", other.did));
+  await eventually(async () => expect(await position(t, { url: relayUrl })).toBe(String(network.relay.seq)));
+  speak();
+  network.relay.disconnect();
+  await eventually(() => expect(network.relay.clients).toBe(1));
+  await account.sync();
+  await stored(t, noteUri("new", account.did));
+  await eventually(async () => expect(await t.stored(noteUri("goes", account.did))).toBeUndefined());
+  expect(await t.stored(noteUri("changes", account.did))).toEqual({ $type: note, text: "changed" });
+  expect(await t.stored(noteUri("stays", account.did))).toEqual({ $type: note, text: "stays" });
+  expect(t.log.filter(({ type }) => type === "repo.desynchronized")).toHaveLength(1);
 });
 
 test("a frame cannot claim another rev, repo or record than the signed ones", async () => {

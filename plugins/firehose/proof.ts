@@ -1,0 +1,35 @@
+import { decode } from "@atproto/lex-cbor";
+import { lexToJson } from "@atproto/lex-json";
+import { MemoryBlockstore, readCarWithRoot, Repo, verifyCommitSig } from "@atproto/repo";
+import { isObject, isShallow } from "./decode.ts";
+
+/** What an account's own signature says of one record. */
+export interface Proof {
+  /** Of the signed commit. */
+  rev: string;
+  /** Null when the repo has no such record. */
+  cid: string | null;
+  /** Null when the record cannot be read. */
+  record: Record<string, unknown> | null;
+}
+
+/**
+ * Reads the answer of `com.atproto.sync.getRecord`: a commit, the path through its tree, and the record.
+ * @throws Error when the commit is not the account's, or the tree has a hole
+ */
+export async function readProof(
+  car: Uint8Array,
+  claim: { did: string; collection: string; rkey: string },
+  signingKey: string,
+): Promise<Proof> {
+  const { root, blocks } = await readCarWithRoot(car);
+  const { commit, data, did } = await Repo.load(new MemoryBlockstore(blocks), root);
+  if (did !== claim.did) throw new Error(`the proof is of the repo ${did}`);
+  if (!(await verifyCommitSig(commit, signingKey))) throw new Error("its signature is not the account's");
+  const cid = await data.get(`${claim.collection}/${claim.rkey}`);
+  if (!cid) return { rev: commit.rev, cid: null, record: null };
+  const bytes = blocks.get(cid);
+  const value = bytes ? decode(bytes) : undefined;
+  const json = value !== undefined && isShallow(value) ? lexToJson(value) : undefined;
+  return { rev: commit.rev, cid: cid.toString(), record: isObject(json) ? json : null };
+}
