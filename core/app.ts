@@ -2,6 +2,7 @@ import { createStorage } from "unstorage";
 import lruCacheDriver from "unstorage/drivers/lru-cache";
 import { Registry } from "prom-client";
 import { createClock } from "./clock.ts";
+import { labelerSources } from "./config/labelers.ts";
 import { networkLexiconSources } from "./config/network-lexicons.ts";
 import { isLocal, type Config } from "./config/resolve.ts";
 import { connect, type Database } from "./db/database.ts";
@@ -128,7 +129,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     const callers: Callers = { admin: [], xrpc: [] };
     const admin = createAdminRoutes(router, callers, config.adminKey);
     const lookup = createTxtLookup({ servers: dnsServers(config.env) });
-    const fallback = createProxy({ settings, identity, fetch, lookup });
+    const fallback = createProxy({ settings, identity, fetch, lookup, configured: config.settings });
     const xrpc = createXrpc({ router, callers, lexicons, store, hooks, fallback });
     const resources = createResources(log);
 
@@ -178,6 +179,7 @@ export async function createApp(options: AppOptions): Promise<App> {
           isMethod: xrpc.isMethod,
           resolve: open("XRPC resolver", xrpc.resolve),
           defaultProcedure: open("default procedure", xrpc.defaultProcedure),
+          ownPds: open("way to callers' PDSes", xrpc.ownPds),
           decorate: open("decorator", xrpc.decorate),
           listCondition: open("list condition", xrpc.listCondition),
           call: xrpc.call,
@@ -192,7 +194,10 @@ export async function createApp(options: AppOptions): Promise<App> {
     frozen = true;
 
     // Without background work nobody would ask their authorities, and a one-off command must not remove any.
-    const declared = options.background === false ? {} : networkLexiconSources(config.networkLexicons);
+    const declared =
+      options.background === false
+        ? {}
+        : { ...networkLexiconSources(config.networkLexicons), ...labelerSources(config.labelers) };
     await resources.deploy({ ...options.files, ...declared });
     if (config.mode === "production" && config.server.publicUrl === undefined)
       log.warn("PUBLIC_URL is not set: only loopback names are answered outside /admin", {

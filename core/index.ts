@@ -24,6 +24,7 @@ export type {
   AccountEvent,
   IdentityEvent,
   SourceEvent,
+  SyncEvent,
   StreamPosition,
 } from "./records/change.ts";
 export type { Intake } from "./records/pipeline.ts";

@@ -1,6 +1,7 @@
 import { defineCommand } from "citty";
 import { createApp } from "../app.ts";
 import { loadConfig } from "../config/load.ts";
+import { labelerSources } from "../config/labelers.ts";
 import { networkLexiconSources } from "../config/network-lexicons.ts";
 import { createLogger } from "../log.ts";
 import type { CheckNote } from "../plugin.ts";
@@ -43,7 +44,11 @@ export async function check(root: string): Promise<CheckReport> {
     log: createLogger({ level: "silent" }),
     background: false,
   });
-  const sources = { ...files, ...networkLexiconSources(config.networkLexicons) };
+  const sources = {
+    ...files,
+    ...networkLexiconSources(config.networkLexicons),
+    ...labelerSources(config.labelers),
+  };
   const plan = await app.resources.plan(sources);
   const problems = [...plan.problems, ...(await applyPlan(plan))];
   const report: CheckReport = { checked: plan.steps.length, problems, notes: [] };

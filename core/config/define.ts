@@ -20,6 +20,8 @@ export interface UserConfig {
    * @example networkLexicons: ["xyz.statusphere.status", { nsid: "com.example.list", targetCollection: "com.example.note" }]
    */
   networkLexicons?: (string | NetworkLexicon)[];
+  /** DIDs of labelers that `labelers()` subscribes to; one that is taken out is unsubscribed, and its labels go. */
+  labelers?: string[];
   /** Instance settings; a value stored by an admin or set in the environment wins. */
   settings?: Record<string, string>;
   /** The outside of the instance. */

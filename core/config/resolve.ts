@@ -16,6 +16,8 @@ export interface Config {
   plugins: Plugin[];
   lexicons: Record<string, LexiconOptions>;
   networkLexicons: NetworkLexicon[];
+  /** DIDs of the labelers that the config subscribes to. */
+  labelers: string[];
   settings: Record<string, string>;
   server: { publicUrl: string | undefined; host: string; port: number; basePath: string };
   network: { jetstreamUrl: string; relayUrl: string; plcUrl: string };
@@ -48,6 +50,7 @@ export function resolveConfig(
     plugins: user.plugins ?? [],
     lexicons: user.lexicons ?? {},
     networkLexicons: resolveNetworkLexicons(user.networkLexicons ?? []),
+    labelers: [...new Set(user.labelers)],
     settings: user.settings ?? {},
     server: {
       publicUrl: checkUrl("PUBLIC_URL", text("PUBLIC_URL") ?? user.server?.publicUrl),

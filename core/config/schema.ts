@@ -1,4 +1,4 @@
-import { isValidNsid } from "@atproto/syntax";
+import { isValidDid, isValidNsid } from "@atproto/syntax";
 import { z } from "zod";
 import { HappyViewError } from "../errors.ts";
 import type { Plugin } from "../plugin.ts";
@@ -18,6 +18,8 @@ const lexiconOptions = z.strictObject({
 
 const nsid = z.string().refine(isValidNsid, "expected an NSID such as com.example.status");
 
+const did = z.string().max(256).refine(isValidDid, "expected a DID such as did:plc:ar7c4by46qjdydhdevvrndac");
+
 const networkLexicon = z.preprocess(
   (entry) => (typeof entry === "string" ? { nsid: entry } : entry),
   z.strictObject({ nsid, targetCollection: nsid.optional(), backfill: z.boolean().optional() }),
@@ -30,6 +32,7 @@ const schema: z.ZodType<UserConfig> = z.strictObject({
   plugins: z.array(plugin).optional(),
   lexicons: z.record(z.string(), lexiconOptions).optional(),
   networkLexicons: z.array(networkLexicon).max(1000).optional(),
+  labelers: z.array(did).max(1000).optional(),
   settings: z.record(z.string(), z.string()).optional(),
   server: z
     .strictObject({
@@ -75,7 +78,7 @@ function describe(issue: z.core.$ZodIssue): { message: string; hint: string } {
 }
 
 const keys: Record<string, string[]> = {
-  "": ["database", "plugins", "lexicons", "networkLexicons", "settings", "server", "network"],
+  "": ["database", "plugins", "lexicons", "networkLexicons", "labelers", "settings", "server", "network"],
   database: ["url", "maxConnections"],
   networkLexicons: ["nsid", "targetCollection", "backfill"],
   server: ["publicUrl", "host", "port", "basePath"],

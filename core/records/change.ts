@@ -44,7 +44,14 @@ export interface IdentityEvent {
   handle?: string | undefined;
 }
 
-export type SourceEvent = CommitEvent | AccountEvent | IdentityEvent;
+/** The repo was read anew: what is older than `rev` is gone, and what it has comes again with revs that are no older. */
+export interface SyncEvent {
+  kind: "sync";
+  did: string;
+  rev: string;
+}
+
+export type SourceEvent = CommitEvent | AccountEvent | IdentityEvent | SyncEvent;
 
 /** How far a source has been read, stored in the same transaction as what was read. */
 export interface StreamPosition {

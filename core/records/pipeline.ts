@@ -19,6 +19,7 @@ import {
 } from "./change.ts";
 import type { RecordInterceptor } from "./intercept.ts";
 import { backOff, createLanes } from "./lanes.ts";
+import { applySync } from "./sync.ts";
 import { cidMatches, shapeProblem } from "./verify.ts";
 import { writeCommits } from "./write.ts";
 
@@ -230,10 +231,11 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       let commits: CommitEvent[] = [];
       for (const { event } of batch) {
         if (event.kind === "commit" && event.collection !== lexiconSchema) commits.push(event);
-        if (event.kind !== "account") continue;
+        if (event.kind !== "account" && event.kind !== "sync") continue;
         applied.push(...(await writeCommits(tx, commits, clock)));
         commits = [];
-        await applyAccount(tx, event);
+        if (event.kind === "sync") applied.push(...(await applySync(tx, event)));
+        else await applyAccount(tx, event);
       }
       applied.push(...(await writeCommits(tx, commits, clock)));
       const now = clock.timestamp();
@@ -252,7 +254,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     for (const { event } of batch) {
       if (event.kind === "account") await told(() => hooks.callHook("account:changed", event));
       else if (event.kind === "identity") await told(() => hooks.callHook("identity:changed", event));
-      else if (event.collection === lexiconSchema) {
+      else if (event.kind === "commit" && event.collection === lexiconSchema) {
         const { did, rkey: nsid, rev, record: document } = event;
         const schema = { did, nsid, rev, document };
         await told(() => hooks.callHook("lexicon:published", schema));
