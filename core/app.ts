@@ -127,7 +127,7 @@ export async function createApp(options: AppOptions): Promise<App> {
       log: log.child("http"),
     });
     const callers: Callers = { admin: [], xrpc: [] };
-    const admin = createAdminRoutes(router, callers, config.adminKey);
+    const admin = createAdminRoutes(router, callers, config.adminKey, events);
     const lookup = createTxtLookup({ servers: dnsServers(config.env) });
     const fallback = createProxy({ settings, identity, fetch, lookup, configured: config.settings });
     const xrpc = createXrpc({ router, callers, lexicons, store, hooks, fallback });

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { HappyViewError, Rejection } from "../errors.ts";
-import { identifyAdmin, requirePermission, type Caller, type Callers } from "./caller.ts";
+import type { Events } from "../events.ts";
+import { identifyAdmin, isAllowed, permissionDenied, type Caller, type Callers } from "./caller.ts";
 import { readJson, type HttpRequest } from "./request.ts";
 import type { Method, Router } from "./router.ts";
 
@@ -38,6 +39,7 @@ export function createAdminRoutes(
   router: Router,
   callers: Callers,
   adminKey: string | undefined,
+  events: Pick<Events, "emit">,
 ): AdminRoutes {
   if (adminKey !== undefined && !/^hv_.{16,}$/.test(adminKey))
     throw new HappyViewError("CONFIG_INVALID", {
@@ -55,7 +57,18 @@ export function createAdminRoutes(
         async ({ request, params, query }) => {
           const caller = await identifyAdmin(request, callers, adminKey);
           const body = options.body ? parseBody(options.body, await readJson(request)) : undefined;
-          for (const permission of permissions) requirePermission(caller, permission);
+          for (const permission of permissions) {
+            if (isAllowed(caller, permission)) continue;
+            const detail = { user_id: caller.did, required_permission: permission };
+            events.emit({
+              type: "auth.permission_denied",
+              severity: "warn",
+              actor: caller.did,
+              subject: permission,
+              detail,
+            });
+            throw permissionDenied(permission);
+          }
           // Without a schema the body is undefined, which is what z.ZodUndefined infers.
           return handler({ params, query: new URLSearchParams(query), body: body as never, caller, request });
         },

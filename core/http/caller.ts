@@ -54,9 +54,8 @@ export function isAllowed({ permissions }: Caller, permission: string): boolean 
   return permissions === "all" || permissions.has(permission);
 }
 
-export function requirePermission(caller: Caller, permission: string): void {
-  if (isAllowed(caller, permission)) return;
-  throw new HttpError(403, {
+export function permissionDenied(permission: string): HttpError {
+  return new HttpError(403, {
     error: "InsufficientPermissions",
     message: `Missing permission: ${permission}`,
   });

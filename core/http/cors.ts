@@ -7,7 +7,7 @@ const allowed = {
   headers:
     "content-type, authorization, cookie, x-client-key, x-client-secret, dpop, atproto-accept-labelers, atproto-proxy",
   exposed:
-    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Atproto-Repo-Rev, X-HappyView-Session-Refreshed",
+    "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Atproto-Repo-Rev, Atproto-Content-Labelers, X-HappyView-Session-Refreshed",
 };
 
 /** Any origin is mirrored, with credentials (sync-and-xrpc §4.8). Nothing is added for a request without an origin. */

@@ -67,9 +67,10 @@ async function labelsOf(db: Database, rows: readonly RecordRow[]): Promise<Map<s
     "uri",
     rows.map((row) => row.uri),
   );
-  const now = new Date().toISOString();
+  const now = Date.now();
   const byUri = new Map<string, Label[]>();
   for (const { uri, exp, src, val, cts } of found)
-    if (exp === null || exp > now) byUri.set(uri, [...(byUri.get(uri) ?? []), { src, val, cts }]);
+    if (exp === null || !(Date.parse(exp) <= now))
+      byUri.set(uri, [...(byUri.get(uri) ?? []), { src, val, cts }]);
   return byUri;
 }

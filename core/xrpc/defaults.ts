@@ -22,7 +22,8 @@ export async function defaultQuery(
   { conditions = [], decorations = [] }: QueryExtras = {},
 ): Promise<Reply> {
   const headers = Object.assign({}, ...decorations.map((each) => each.headers)) as Record<string, string>;
-  if (typeof values["uri"] === "string") return getRecord(values["uri"], store, decorations, headers);
+  if (typeof values["uri"] === "string")
+    return jsonText(`{"record":${await getRecord(values["uri"], store, decorations)}}`, 200, headers);
   if (lexicon.targetCollection === null)
     throw new HttpError(400, `${lexicon.id} has no target_collection configured for list queries`);
   const collection = lexicon.targetCollection;
@@ -33,35 +34,38 @@ export async function defaultQuery(
     start: decodeCursor(values["cursor"]),
     where: conditions.flatMap((condition) => condition({ collection, params: values }) ?? []),
   });
-  const records = (await shown(page.rows, decorations)).join(",");
+  const plain = page.rows.map((row) => recordWithUri(row.record, row.uri));
+  const records = decorations.length === 0 ? plain : await decorated(page.rows, plain, decorations);
   const cursor = page.next ? `,"cursor":${JSON.stringify(encodeCursor(page.next))}` : "";
-  return jsonText(`{"records":[${records}]${cursor}}`, 200, headers);
+  return jsonText(`{"records":[${records.join(",")}]${cursor}}`, 200, headers);
 }
 
 async function getRecord(
   uri: string,
   store: RecordStore,
   decorations: readonly Decoration[],
-  headers: Record<string, string>,
-): Promise<Reply> {
+): Promise<string> {
   const row = await store.get(uri);
-  const [record] = row ? await shown([{ uri, record: row.record }], decorations) : [];
+  const plain = row && recordWithUri(row.record, uri);
+  const [record] =
+    row && plain !== undefined && decorations.length > 0
+      ? await decorated([{ uri, record: row.record }], [plain], decorations)
+      : [plain];
   if (record === undefined) throw new HttpError(404, "record not found");
-  return jsonText(`{"record":${record}}`, 200, headers);
+  return record;
 }
 
-/** The records as JSON text, with what decorations add. */
-async function shown(
+/** The records with what decorations add to them, without those that one of them leaves out. */
+async function decorated(
   rows: readonly { uri: string; record: string }[],
+  records: readonly string[],
   decorations: readonly Decoration[],
 ): Promise<string[]> {
-  const records = rows.map(({ uri, record }) => recordWithUri(record, uri));
-  if (decorations.length === 0) return records;
   const added = await Promise.all(decorations.map((each) => each.members(rows)));
-  return rows.flatMap(({ uri }, i) => {
-    const members = added.map((each) => each.get(uri));
+  return records.flatMap((record, i) => {
+    const members = added.map((each) => each.get(rows[i]?.uri ?? ""));
     if (members.includes(null)) return [];
-    return [withMembers(records[i] ?? "{}", Object.assign({}, ...members) as Record<string, string>)];
+    return [withMembers(record, Object.assign({}, ...members) as Record<string, string>)];
   });
 }
 

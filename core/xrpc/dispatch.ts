@@ -30,6 +30,8 @@ export interface InternalCall extends Pick<XrpcCall, "nsid" | "type" | "caller" 
   /** As in a URL, without the `?`. */
   query: string;
   input?: unknown;
+  /** The same as JSON text, where numbers are to keep what a double cannot hold. */
+  inputText?: string;
   signal?: AbortSignal;
 }
 

@@ -41,8 +41,14 @@ export async function deploy(
     if (known) {
       if (known.clientKey !== each.clientKey)
         log.warn("a declared API client has another key in the database, which stays", { client: each.name });
-      await clients.change(known.id, { ...fields, ...limits, secret });
-    } else await clients.create({ ...fields, ...limits, type, secret, createdBy: null, origin: "config" });
+      await clients.change(known.id, { ...fields, ...limits, type, secret });
+    } else if (
+      !(await clients.create({ ...fields, ...limits, type, secret, createdBy: null, origin: "config" }))
+    )
+      throw new HappyViewError("CONFIG_INVALID", {
+        message: `the clientKey of the API client "${each.name}" is another client's`,
+        hint: "give each client a key of its own: hvc_$(openssl rand -hex 16)",
+      });
   }
 }
 

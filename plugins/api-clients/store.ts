@@ -42,7 +42,12 @@ export type ClientChange = Partial<
     | "rateLimitCapacity"
     | "rateLimitRefillRate"
   >
-> & { isActive?: boolean | undefined; secret?: string | undefined };
+> & {
+  isActive?: boolean | undefined;
+  secret?: string | undefined;
+  /** With a secret when it becomes confidential. */
+  type?: ClientType | undefined;
+};
 
 export interface ApiClients {
   /** Undefined when the client_id is registered already. */
@@ -138,6 +143,7 @@ export function createApiClients({ db, clock }: Pick<PluginApp, "db" | "clock">)
         rate_limit_capacity: change.rateLimitCapacity ?? undefined,
         rate_limit_refill_rate: change.rateLimitRefillRate ?? undefined,
         is_active: change.isActive,
+        client_type: change.type,
         client_secret_hash: change.secret === undefined ? undefined : hashSecret(change.secret),
         updated_at: clock.timestamp(),
       };

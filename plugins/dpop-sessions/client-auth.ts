@@ -27,7 +27,7 @@ export function createClientAuth(clients: Pick<ApiClientsApi, "find" | "isSecret
     async confidential(request) {
       const client = await clients.find(keyOf(request));
       const secret = request.headers.get("x-client-secret") ?? "";
-      if (!client || !(client.secretHash === "" || clients.isSecretOf(secret, client)))
+      if (!client || (client.type === "confidential" && !clients.isSecretOf(secret, client)))
         throw refused("invalid client credentials");
       if (client.type !== "confidential")
         throw refused("this endpoint requires confidential client authentication");

@@ -17,8 +17,10 @@ export interface DpopRequest {
 export interface DpopAnswer {
   status: number;
   headers: Headers;
-  /** At most maxAnswerBytes of it were read by the fetch. */
-  body: string;
+  /** As it came; the fetch bounds its size. */
+  bytes: Uint8Array<ArrayBuffer>;
+  /** The same as text. */
+  readonly body: string;
 }
 
 /** Requests to PDSes and authorization servers with a proof of possession (RFC 9449). */
@@ -53,7 +55,15 @@ export function createDpopFetch(fetch: OutgoingFetch, now: () => number): DpopFe
       if (nonces.size >= maxNonces) nonces.clear();
       nonces.set(origin, nonce);
     }
-    return { status: response.status, headers: response.headers, body: await response.text() };
+    const bytes = new Uint8Array(await response.arrayBuffer());
+    return {
+      status: response.status,
+      headers: response.headers,
+      bytes,
+      get body() {
+        return new TextDecoder().decode(bytes);
+      },
+    };
   }
 
   return async (request) => {
@@ -77,12 +87,12 @@ function wantsNonce({ status, headers, body }: DpopAnswer): boolean {
   return status === 401 && error === "" && !challenge.includes("error=") && headers.has("dpop-nonce");
 }
 
-/** The `error` of a JSON answer, "" without one. */
+/** The `error` of a JSON answer, "" without one: a name, never what a hostile server writes in its place. */
 export function errorOf(body: string): string {
   try {
     const value: unknown = JSON.parse(body);
     const error = typeof value === "object" && value !== null && "error" in value ? value.error : "";
-    return typeof error === "string" ? error : "";
+    return typeof error === "string" && /^[\w.-]{1,128}$/.test(error) ? error : "";
   } catch {
     return "";
   }

@@ -9,6 +9,7 @@ import { createDpopFetch } from "./dpop-fetch.ts";
 import { fixedMethods } from "./fixed-methods.ts";
 import { createDpopKeys } from "./keys.ts";
 import { migrations } from "./migrations.ts";
+import { createOwnPds } from "./own-pds.ts";
 import { createCallPds } from "./pds.ts";
 import { createRefresh } from "./refresh.ts";
 import { createReplays } from "./replay.ts";
@@ -20,6 +21,8 @@ import { defaultProcedure, type Target } from "./writes.ts";
 export interface DpopSessionsOptions {
   /** Asks the account's PDS whose token it is when a session is registered; off only for tests with made-up tokens. @default true */
   verifyTokens?: boolean;
+  /** For how long, in milliseconds, a process that dies while it refreshes a session holds the others up. @default 15_000 */
+  refreshLeaseMs?: number;
 }
 
 /** Decides in whose repo a caller may write instead of his own. @throws HttpError 403 */
@@ -57,7 +60,14 @@ export const dpopSessions = definePlugin({
     const keys = createDpopKeys(app, box);
     const sessions = createSessions(app, box);
     const send = createDpopFetch(app.fetch, app.clock.now);
-    const refresh = createRefresh({ app, sessions, clients, fetch: app.fetch, send });
+    const refresh = createRefresh({
+      app,
+      sessions,
+      clients,
+      fetch: app.fetch,
+      send,
+      leaseMs: options.refreshLeaseMs,
+    });
     const callPds = createCallPds({ app, keys, send, refresh });
     const replays = createReplays(app.db, app.clock.now);
     app.onClose(() => replays.close());
@@ -138,6 +148,7 @@ export const dpopSessions = definePlugin({
       return toTarget(session);
     }
     app.xrpc.defaultProcedure((call) => defaultProcedure(call, { app, target }));
+    app.xrpc.ownPds(createOwnPds({ app, sessionOf, callPds }));
     fixedMethods(app, own);
 
     return {

@@ -15,6 +15,8 @@ export interface RefreshParts {
   fetch: OutgoingFetch;
   send: DpopFetch;
   app: Pick<PluginApp, "clock" | "log" | "events">;
+  /** How long a process that died in the middle of a refresh holds the others up. @default 15_000 */
+  leaseMs?: number | undefined;
 }
 
 /**
@@ -23,8 +25,6 @@ export interface RefreshParts {
  */
 export type Refresh = (session: Session, jwk: JWK) => Promise<Session>;
 
-/** Longer than a token request can take; a process that dies in between holds the others up for as long. */
-const leaseMs = 15_000;
 const pollMs = 50;
 const maxWaitMs = 30_000;
 
@@ -39,7 +39,7 @@ const tokens = z.object({
  * session, under a lease in the database; everybody else waits for what it gets.
  */
 export function createRefresh(parts: RefreshParts): Refresh {
-  const { sessions, app } = parts;
+  const { sessions, app, leaseMs = 15_000 } = parts;
   const running = new Map<string, Promise<Session>>();
 
   async function refresh(stale: Session, jwk: JWK): Promise<Session> {
@@ -63,11 +63,14 @@ export function createRefresh(parts: RefreshParts): Refresh {
       return session;
     }
     let fresh: NewTokens | undefined;
+    const endHold = hold(session.id, token);
     try {
       fresh = await requestTokens(session, jwk, parts);
     } catch (error) {
       await sessions.endRefresh(session.id, token, undefined);
       throw error;
+    } finally {
+      endHold();
     }
     if (!fresh) {
       await sessions.remove([session]);
@@ -83,6 +86,16 @@ export function createRefresh(parts: RefreshParts): Refresh {
     const stored = await sessions.get(session.id);
     if (!stored) throw expired();
     return stored;
+  }
+
+  /** A slow authorization server may take longer than the lease: while this process lives, the lease is its. */
+  function hold(id: string, token: string): () => void {
+    const timer = setInterval(() => {
+      sessions
+        .holdRefresh(id, token, leaseMs)
+        .catch((error) => app.log.warn("a refresh could not be held", { error: explain(error) })); // the next one does
+    }, leaseMs / 3).unref();
+    return () => clearInterval(timer);
   }
 
   /** The old refresh token is worth nothing any more: these must be stored before anything else happens. */

@@ -51,6 +51,8 @@ export interface Sessions {
   remove(sessions: readonly Session[]): Promise<void>;
   /** True when this caller may refresh now: for `forMs`, nobody else does. */
   beginRefresh(id: string, token: string, forMs: number): Promise<boolean>;
+  /** Makes the lease of a refresh that is still going on last for `forMs` from now. */
+  holdRefresh(id: string, token: string, forMs: number): Promise<void>;
   /** Stores what a refresh brought; undefined keeps what is there. */
   endRefresh(id: string, token: string, tokens: NewTokens | undefined): Promise<void>;
 }
@@ -149,6 +151,12 @@ export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, b
         [token, now + forMs, id, now],
       );
       return changed > 0;
+    },
+    async holdRefresh(id, token, forMs) {
+      await db.run(
+        "UPDATE happyview_dpop_sessions SET refreshing_until = ? WHERE id = ? AND refreshing_by = ?",
+        [clock.now() + forMs, id, token],
+      );
     },
     async endRefresh(id, token, tokens) {
       const mine = "id = ? AND refreshing_by = ?";

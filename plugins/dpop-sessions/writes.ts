@@ -2,7 +2,6 @@ import {
   HttpError,
   PdsAuthError,
   reply,
-  type CommitEvent,
   type PluginApp,
   type Reply,
   type XrpcCall,
@@ -10,7 +9,9 @@ import {
 import { isObject } from "../../core/lexicons/document.ts";
 import type { Lexicon } from "../../core/lexicons/registry.ts";
 import type { DpopAnswer } from "./dpop-fetch.ts";
+import { indexWrites } from "./indexed.ts";
 import type { PdsCall } from "./pds.ts";
+import { repoWritesOf } from "./repo-writes.ts";
 
 /** The repo that a write goes to. */
 export interface Target {
@@ -28,9 +29,6 @@ interface Write {
   method: "createRecord" | "putRecord" | "deleteRecord";
   body: { repo: string; collection: string; rkey?: string; record?: Record<string, unknown> };
 }
-
-/** How long an answer waits for the local index; the stream brings the record anyway. */
-const indexWaitMs = 2000;
 
 /** What a procedure without a script does: it writes to the caller's repo by its lexicon's action (sync-and-xrpc §4.6). */
 export async function defaultProcedure(
@@ -53,7 +51,12 @@ export async function defaultProcedure(
     }),
   );
   if (answer.status >= 300) return passOn(answer);
-  const rev = await index(write, answer, parts.app);
+  const rev = await indexWrites(
+    target.did,
+    repoWritesOf(`com.atproto.repo.${write.method}`, write.body),
+    answer.body,
+    parts.app,
+  );
   return passOn(answer, rev === undefined ? {} : { "atproto-repo-rev": rev });
 }
 
@@ -74,49 +77,6 @@ function toWrite(
   if (rkey === "") throw new HttpError(400, "the uri names no record");
   if (action === "delete") return { method: "deleteRecord", body: { repo, collection, rkey } };
   return { method: "putRecord", body: { repo, collection, rkey, record: { ...rest, $type: collection } } };
-}
-
-/**
- * Shows the write at once. It goes through the pipeline with the rev that the PDS gave it, so that the stream's echo of
- * it changes nothing; returns that rev.
- */
-async function index(
-  { method, body: { repo, collection, rkey, record } }: Write,
-  answer: DpopAnswer,
-  { records, log }: WriteParts["app"],
-): Promise<string | undefined> {
-  const written = readAnswer(answer.body);
-  if (!written.rev) return undefined;
-  const key = rkey ?? written.uri?.split("/").at(-1);
-  if (key === undefined) return undefined;
-  const event: CommitEvent = {
-    kind: "commit",
-    action: method === "deleteRecord" ? "delete" : method === "createRecord" ? "create" : "update",
-    did: repo,
-    collection,
-    rkey: key,
-    rev: written.rev,
-    record,
-    cid: written.cid ?? "",
-  };
-  const limit = new Promise<void>((resolve) => setTimeout(resolve, indexWaitMs).unref());
-  await Promise.race([records.pipeline.ingestMany([event]), limit]).catch((error) =>
-    log.warn("a write is not in the index yet; the stream brings it", { error: String(error) }),
-  );
-  return written.rev;
-}
-
-function readAnswer(body: string): { uri?: string; cid?: string; rev?: string } {
-  try {
-    const value: unknown = JSON.parse(body);
-    if (!isObject(value)) return {};
-    const commit = isObject(value["commit"]) ? value["commit"] : {};
-    const text = (given: unknown): string | undefined => (typeof given === "string" ? given : undefined);
-    const found = { uri: text(value["uri"]), cid: text(value["cid"]), rev: text(commit["rev"]) };
-    return Object.fromEntries(Object.entries(found).filter(([, each]) => each !== undefined));
-  } catch {
-    return {};
-  }
 }
 
 /** The PDS's own answer, as JSON (auth §0). */

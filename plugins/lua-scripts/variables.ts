@@ -3,6 +3,7 @@ import { z } from "zod";
 import { explain } from "../../core/errors.ts";
 import { HttpError, type PluginApp } from "../../core/index.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
+import { createMask, type Mask } from "./mask.ts";
 import { scriptsSchema } from "./migrations.ts";
 
 /** The `env` of scripts, set by admins (lua §6.3); encrypted in the database where TOKEN_ENCRYPTION_KEY is set. */
@@ -10,11 +11,8 @@ export interface Variables {
   /** Shared: it changes only when an admin changes it. */
   env(): Readonly<Record<string, string>>;
   /** The text with each value that may be a secret replaced by its name. */
-  mask(text: string): string;
+  mask: Mask;
 }
-
-/** Shorter values are words and switches: masking them would make every message unreadable. */
-const shortestSecret = 6;
 
 export async function createVariables(
   app: Pick<PluginApp, "db" | "clock" | "admin" | "events" | "log" | "config">,
@@ -37,6 +35,11 @@ export async function createVariables(
     }
   }
   let env = toEnv(rows);
+  let mask = createMask(env);
+  const changed = (): void => {
+    env = toEnv(rows);
+    mask = createMask(env);
+  };
 
   admin.route("GET /script-variables", { permission: "script-variables:read" }, () =>
     [...rows.values()]
@@ -61,7 +64,7 @@ export async function createVariables(
         .values(sealed)
         .onConflictDoUpdate({ target: variables.key, set: sealed });
       rows.set(key, row);
-      env = toEnv(rows);
+      changed();
       events.emit({ type: "script_variable.upserted", actor: caller.did, subject: key });
     },
   );
@@ -73,18 +76,13 @@ export async function createVariables(
       if (!rows.has(key)) throw new HttpError(404, `script variable '${key}' not found`);
       await db.orm.delete(variables).where(eq(variables.key, key));
       rows.delete(key);
-      env = toEnv(rows);
+      changed();
       events.emit({ type: "script_variable.deleted", actor: caller.did, subject: key });
     },
   );
   return {
     env: () => env,
-    mask: (text) =>
-      Object.entries(env).reduce(
-        (masked, [key, value]) =>
-          value.length < shortestSecret ? masked : masked.replaceAll(value, `<env.${key}>`),
-        text,
-      ),
+    mask: (text) => mask(text),
   };
 }
 

@@ -1,5 +1,11 @@
 import type { Migration } from "../../core/index.ts";
 
+/** Two accounts that come first at the same moment: one of them is (admin-api §1.4). */
+const oneSuper = `
+  UPDATE happyview_users SET is_super = 0 WHERE is_super = 1
+    AND id <> (SELECT id FROM happyview_users WHERE is_super = 1 ORDER BY created_at LIMIT 1);
+  CREATE UNIQUE INDEX happyview_users_one_super ON happyview_users (is_super) WHERE is_super = 1;`;
+
 /** HappyView's tables (admin-api §3). A key without a user belongs to the instance's own key. */
 export const migrations: readonly Migration[] = [
   {
@@ -7,6 +13,7 @@ export const migrations: readonly Migration[] = [
     sqlite: tables({ int: "INTEGER", text: "TEXT" }),
     postgres: tables({ int: "BIGINT", text: 'TEXT COLLATE "C"' }),
   },
+  { id: "0002_one_super", sqlite: oneSuper, postgres: oneSuper },
 ];
 
 function tables({ int, text }: { int: string; text: string }): string {

@@ -19,7 +19,7 @@ export interface UserStore {
   get(id: string): Promise<User | undefined>;
   byDid(did: string): Promise<User | undefined>;
   isEmpty(): Promise<boolean>;
-  /** Undefined when the DID is a user already. */
+  /** Undefined when the DID is a user already, or another one is super user. */
   add(user: {
     did: string;
     isSuper?: boolean;

@@ -217,6 +217,37 @@ describe("the published SDK", () => {
     await session.signOut();
   });
 
+  it("writes with the standard methods, and shows at once what they wrote", async () => {
+    const session = await signInOn(device(), "bob");
+    const call = async (method: string, body: object): Promise<Record<string, unknown>> => {
+      const response = await session.fetchHandler(`/xrpc/com.atproto.repo.${method}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ repo: session.did, collection, ...body }),
+      });
+      expect(response.status).toBe(200);
+      return (await response.json()) as Record<string, unknown>;
+    };
+    const status = (text: string): object => ({
+      $type: collection,
+      status: text,
+      createdAt: new Date().toISOString(),
+    });
+    const { uri } = await call("createRecord", { record: status("one") });
+    expect(await statuses(session.did)).toEqual(["one"]);
+    const rkey = String(uri).split("/").at(-1);
+    await call("putRecord", { rkey, record: status("two") });
+    expect(await statuses(session.did)).toEqual(["two"]);
+    await call("deleteRecord", { rkey });
+    expect(await statuses(session.did)).toEqual([]);
+    const $type = "com.atproto.repo.applyWrites#create";
+    await call("applyWrites", {
+      writes: ["three", "four"].map((text) => ({ $type, collection, value: status(text) })),
+    });
+    expect((await statuses(session.did)).toSorted()).toEqual(["four", "three"]);
+    await session.signOut();
+  });
+
   it("uploads blobs and shows the caller's profile", async () => {
     const session = await signInOn(device(), "bob");
     const blob = await session.fetchHandler("/xrpc/com.atproto.repo.uploadBlob", {

@@ -8,4 +8,8 @@ export default defineConfig({
   lexicons: {
     "com.example.listNotes": { targetCollection: "com.example.note" },
   },
+  settings: {
+    // Methods that are not served here are not forwarded either; "open" sends them to whoever publishes them.
+    xrpc_proxy_config: '{"mode":"disabled"}',
+  },
 });

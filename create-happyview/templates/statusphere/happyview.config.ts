@@ -10,5 +10,9 @@ export default defineConfig({
     "xyz.statusphere.listStatuses": { targetCollection: "xyz.statusphere.status" },
     "xyz.statusphere.countByEmoji": { targetCollection: "xyz.statusphere.status" },
   },
-  settings: { app_name: "Statusphere" },
+  settings: {
+    app_name: "Statusphere",
+    // Methods that are not served here are not forwarded either; "open" sends them to whoever publishes them.
+    xrpc_proxy_config: '{"mode":"disabled"}',
+  },
 });

@@ -1,7 +1,6 @@
-import { lookup } from "node:dns/promises";
-import { BlockList, isIP } from "node:net";
 import { safeFetchWrap } from "@atproto-labs/fetch-node";
 import { explain } from "../../../core/errors.ts";
+import { requirePublic } from "../../../core/http/private-address.ts";
 
 /** One request of a script, redirects followed. */
 export type ScriptFetch = (url: string, init: ScriptRequest) => Promise<Response>;
@@ -48,7 +47,7 @@ export function createScriptFetch(options: ScriptFetchOptions): ScriptFetch {
   const hop = async (url: URL, init: RequestInit): Promise<Response> => {
     const isOpen = isAllowed(url, allow);
     try {
-      if (!isOpen && "Bun" in globalThis) await requirePublic(url);
+      if (!isOpen) await requirePublic(url);
       return await (isOpen ? open : guarded)(url.href, init);
     } catch (cause) {
       const reason = explain(cause);
@@ -104,35 +103,3 @@ function isAllowed({ hostname, port, protocol }: URL, allow: readonly string[]):
     return host === "*" || host === hostname || host === withPort;
   });
 }
-
-/** Bun's fetch takes no lookup of ours: there the name is resolved and checked before the request. */
-async function requirePublic({ hostname }: URL): Promise<void> {
-  const host = hostname.replace(/^\[|\]$/g, "");
-  const addresses = isIP(host) ? [{ address: host }] : await lookup(host, { all: true });
-  if (addresses.some(({ address }) => privateAddresses.check(address, isIP(address) === 6 ? "ipv6" : "ipv4")))
-    throw new Error("Hostname resolved to non-unicast address");
-}
-
-const privateAddresses = new BlockList();
-for (const [network, bits] of [
-  ["0.0.0.0", 8],
-  ["10.0.0.0", 8],
-  ["100.64.0.0", 10],
-  ["127.0.0.0", 8],
-  ["169.254.0.0", 16],
-  ["172.16.0.0", 12],
-  ["192.0.0.0", 24],
-  ["192.168.0.0", 16],
-  ["198.18.0.0", 15],
-  ["224.0.0.0", 3],
-] as const)
-  privateAddresses.addSubnet(network, bits, "ipv4");
-for (const [network, bits] of [
-  ["::", 127],
-  ["::ffff:0:0", 96],
-  ["64:ff9b::", 96],
-  ["fc00::", 7],
-  ["fe80::", 10],
-  ["ff00::", 8],
-] as const)
-  privateAddresses.addSubnet(network, bits, "ipv6");

@@ -40,7 +40,7 @@ function call(nsid: string, allowPrivate: boolean, query = ""): Promise<unknown>
     headers: { get: () => null },
     arrayBuffer: async () => new ArrayBuffer(0),
   };
-  return proxy({ nsid, type: "query", request, caller: anonymous, input: undefined, query });
+  return proxy({ nsid, type: "query", request, caller: anonymous, input: undefined, query }, undefined);
 }
 
 describe("the proxy", () => {

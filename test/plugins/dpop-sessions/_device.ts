@@ -70,6 +70,7 @@ export interface AskOptions {
   token?: string;
   clientKey?: string;
   jwk?: JsonWebKey;
+  headers?: Record<string, string>;
 }
 
 /** Provisions a key and registers a session, as an app does after the user signed in. */
@@ -114,6 +115,7 @@ export async function openDevice(
           authorization: `DPoP ${access}`,
           dpop: options.proof ?? createProof(options.jwk ?? jwk, method, path, token, options),
           "x-client-key": options.clientKey ?? client.key,
+          ...options.headers,
           ...(options.body === undefined ? {} : { "content-type": "application/json" }),
         },
         ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),

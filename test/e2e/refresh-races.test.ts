@@ -1,0 +1,231 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { AtpAgent } from "@atproto/api";
+import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
+import {
+  HappyViewBrowserClient,
+  MemoryStorage,
+  type HappyViewSession,
+} from "@happyview/oauth-client-browser";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { connect, type Database } from "../../core/db/database.ts";
+import { createSecretBox } from "../../core/secret-box.ts";
+import { databases, type TestDatabase } from "../setup/databases.ts";
+import { app, redirectUri, scopes } from "./_session-app.ts";
+import { signIn } from "./_sign-in.ts";
+
+// Two servers on one Postgres, the published PDS, which ends a grant whose refresh token comes twice.
+const password = "correct horse battery staple";
+const key = Buffer.alloc(32, 7).toString("base64");
+const script = fileURLToPath(new URL("_session-server.ts", import.meta.url));
+
+let plc: TestPlc;
+let pds: TestPds;
+let did: string;
+let tokens: TokenEndpoint;
+let database: TestDatabase;
+let db: Database;
+let servers: Server[];
+let session: HappyViewSession;
+
+beforeAll(async () => {
+  plc = await TestPlc.create({});
+  pds = await TestPds.create({ didPlcUrl: plc.url });
+  mockNetworkUtilities(pds);
+  const agent = new AtpAgent({ service: pds.url });
+  const account = { handle: "alice.test", email: "alice@example.com", password };
+  did = (await agent.createAccount(account)).data.did;
+  tokens = watchTokenEndpoint(pds);
+});
+
+afterAll(async () => {
+  await pds?.close();
+  await plc?.close();
+});
+
+beforeEach(async () => {
+  const [, postgres] = databases();
+  if (!postgres) throw new Error("there is no Postgres");
+  database = await postgres.open();
+  servers = await Promise.all([startServer({ leaseMs: 1500 }), startServer({ leaseMs: 1500 })]);
+  db = await connect({ url: database.url, maxConnections: 2 });
+  session = await signInAt(servers[0]?.url ?? "");
+  await spoilToken();
+  tokens.refreshed = 0;
+});
+
+afterEach(async () => {
+  tokens.release();
+  await Promise.all(servers.map((server) => server.kill()));
+  await db.close();
+  await database.drop();
+});
+
+test("fifty writes over two servers refresh once, and nobody is out", async () => {
+  const answers = await Promise.all(
+    Array.from({ length: 50 }, (_, i) => write(servers[i % 2]?.url ?? "", `write ${i}`)),
+  );
+  expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
+  expect(tokens.refreshed).toBe(1);
+  for (const { url } of servers) expect((await write(url, "later")).status).toBe(200);
+  expect(tokens.refreshed).toBe(1);
+});
+
+test("a server that is killed while it refreshes leaves the session to the other", async () => {
+  const [first, second] = servers as [Server, Server];
+  tokens.hold();
+  const lost = write(first.url, "lost").catch((error: unknown) => error);
+  await tokens.held();
+  const waiting = write(second.url, "waiting");
+  await first.kill();
+  expect(await lost).toBeInstanceOf(Error);
+  tokens.drop();
+  tokens.release();
+  expect((await waiting).status).toBe(200);
+  expect((await write(second.url, "later")).status).toBe(200);
+  expect(tokens.refreshed).toBe(1);
+});
+
+test("an authorization server that takes longer than the lease is waited for, not asked again", async () => {
+  const [first, second] = servers as [Server, Server];
+  tokens.hold();
+  const slow = write(first.url, "slow");
+  await tokens.held();
+  const waiting = write(second.url, "waiting");
+  const { until } = await lease();
+  await expect.poll(async () => (await lease()).until, { timeout: 20_000 }).toBeGreaterThan(until + 1500);
+  tokens.release();
+  expect([(await slow).status, (await waiting).status]).toEqual([200, 200]);
+  expect(tokens.refreshed).toBe(1);
+});
+
+interface Server {
+  url: string;
+  /** Ends the process without a word. */
+  kill(): Promise<void>;
+}
+
+async function startServer({ leaseMs }: { leaseMs: number }): Promise<Server> {
+  const child: ChildProcess = spawn(process.execPath, ["--conditions=happyview-source", script], {
+    env: {
+      PATH: process.env["PATH"],
+      DATABASE_URL: database.url,
+      DATABASE_MAX_CONNECTIONS: "8",
+      PLC_URL: plc.url,
+      PUBLIC_URL: "http://127.0.0.1",
+      TOKEN_ENCRYPTION_KEY: key,
+      LEASE_MS: String(leaseMs),
+    },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const exited = once(child, "exit");
+  const lines = createInterface({ input: child.stdout! }); // a pipe, as asked for above
+  const [url] = (await Promise.race([
+    once(lines, "line"),
+    exited.then(() => Promise.reject(new Error("the server ended by itself"))),
+  ])) as [string];
+  return {
+    url,
+    async kill() {
+      if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+      await exited;
+    },
+  };
+}
+
+async function signInAt(instanceUrl: string): Promise<HappyViewSession> {
+  const client = new HappyViewBrowserClient({
+    instanceUrl,
+    clientId: app.clientIdUrl,
+    clientKey: app.clientKey,
+    redirectUri,
+    scopes,
+    storage: new MemoryStorage(),
+    fetch: (input, init) => {
+      const url = String(input instanceof Request ? input.url : input);
+      return fetch(url.replace("https://plc.directory", plc.url), init);
+    },
+  });
+  const { authorizationUrl } = await client.prepareLogin(did);
+  return client.callback(await signIn(authorizationUrl, { name: "alice.test", password }));
+}
+
+function write(server: string, status: string): Promise<Response> {
+  return session.fetchHandler(`${server}/xrpc/xyz.statusphere.set`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ status, createdAt: new Date().toISOString() }),
+  });
+}
+
+/** Breaks the stored access token: the PDS answers `invalid_token`, as it does for one that has run out. */
+async function spoilToken(): Promise<void> {
+  const box = createSecretBox(key);
+  const row = await db.get<{ access_token_enc: Uint8Array }>(
+    "SELECT access_token_enc FROM happyview_dpop_sessions",
+  );
+  const [head, body, signature = ""] = box.openBytes(row?.access_token_enc ?? new Uint8Array()).split(".");
+  const spoiled = `${head}.${body}.${signature.split("").toReversed().join("")}`;
+  await db.run("UPDATE happyview_dpop_sessions SET access_token_enc = ?", [box.sealBytes(spoiled)]);
+}
+
+async function lease(): Promise<{ until: number }> {
+  const row = await db.get<{ refreshing_until: number | null }>(
+    "SELECT refreshing_until FROM happyview_dpop_sessions",
+  );
+  return { until: Number(row?.refreshing_until ?? 0) };
+}
+
+interface TokenEndpoint {
+  /** How many requests it has answered with tokens. */
+  refreshed: number;
+  /** Requests wait from now on. */
+  hold(): void;
+  /** Resolves when one waits. */
+  held(): Promise<void>;
+  /** Forgets those that wait: the PDS never sees them. */
+  drop(): void;
+  /** Lets those that wait, and all later ones, through. */
+  release(): void;
+}
+
+/** Stands before the PDS's token endpoint, as a slow network would. */
+function watchTokenEndpoint({ server }: TestPds): TokenEndpoint {
+  const http = server.server;
+  if (!http) throw new Error("the PDS does not listen");
+  const listeners = http.listeners("request") as RequestListener[];
+  let waiting: (() => void)[] = [];
+  let isHolding = false;
+  let arrived = Promise.withResolvers<void>();
+  const endpoint: TokenEndpoint = {
+    refreshed: 0,
+    hold() {
+      isHolding = true;
+      arrived = Promise.withResolvers();
+    },
+    held: () => arrived.promise,
+    drop: () => void (waiting = []),
+    release() {
+      isHolding = false;
+      for (const pass of waiting) pass();
+      waiting = [];
+    },
+  };
+  http.removeAllListeners("request");
+  http.on("request", (request: IncomingMessage, response: ServerResponse) => {
+    const pass = (): void => {
+      for (const listener of listeners) listener(request, response);
+    };
+    if (request.url !== "/oauth/token") return pass();
+    response.on("finish", () => {
+      if (response.statusCode === 200) endpoint.refreshed++;
+    });
+    if (!isHolding) return pass();
+    waiting.push(pass);
+    arrived.resolve();
+  });
+  return endpoint;
+}
