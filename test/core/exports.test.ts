@@ -73,6 +73,7 @@ test("the types that `happyview` exports", async () => {
       "ResourceKind",
       "SourceEvent",
       "StreamPosition",
+      "SyncEvent",
       "UserConfig",
       "UserConfigLayers",
       "XrpcCall",
