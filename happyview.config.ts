@@ -9,7 +9,16 @@ import { networkLexicons } from "happyview/plugins/network-lexicons";
 import { users } from "happyview/plugins/users";
 
 export default defineConfig({
-  plugins: [eventLog(), firehose(), backfill(), luaScripts(), deadLetters(), jobs(), networkLexicons(), users()],
+  plugins: [
+    eventLog(),
+    firehose(),
+    backfill(),
+    luaScripts(),
+    deadLetters(),
+    jobs(),
+    networkLexicons(),
+    users(),
+  ],
   lexicons: {
     "xyz.statusphere.listStatuses": { targetCollection: "xyz.statusphere.status" },
     "xyz.statusphere.countByEmoji": { targetCollection: "xyz.statusphere.status" },

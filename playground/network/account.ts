@@ -46,6 +46,12 @@ export interface AccountParts {
   inOrder: Queue;
 }
 
+/** Where an account labels from, and the did:key that it signs labels with. */
+export interface LabelerAnnouncement {
+  url: string;
+  key: string;
+}
+
 /** An account with a really signed repo. What it does is announced by the relay and the Jetstream. */
 export class Account {
   readonly did: string;
@@ -55,17 +61,7 @@ export class Account {
   #handle: string;
   #status: AccountStatus = "active";
   #repo: SignedRepo | undefined;
-  #labeler: { url: string; key: string } | undefined;
-
-  /** Where it labels from, and with which did:key; undefined for an account that does not. */
-  get labeler(): { url: string; key: string } | undefined {
-    return this.#labeler;
-  }
-
-  /** The DID document names the service and the key from now on. */
-  announceLabeler(labeler: { url: string; key: string }): void {
-    this.#labeler = labeler;
-  }
+  #labeler: LabelerAnnouncement | undefined;
 
   private constructor(parts: AccountParts) {
     this.did = parts.did;
@@ -95,6 +91,16 @@ export class Account {
   /** Undefined once the account is deleted. */
   get repo(): SignedRepo | undefined {
     return this.#repo;
+  }
+
+  /** Undefined for an account that does not label. */
+  get labeler(): LabelerAnnouncement | undefined {
+    return this.#labeler;
+  }
+
+  /** The DID document names the service and the key from now on; undefined takes them out of it. */
+  announceLabeler(labeler: LabelerAnnouncement | undefined): void {
+    this.#labeler = labeler;
   }
 
   /** Without rkey the key is a TID; a missing `$type` is filled in, as a PDS does. */

@@ -1,7 +1,7 @@
 import type { Prng } from "./prng.ts";
 import type { Reply, ServiceRequest } from "./service.ts";
 
-export type ServiceName = "plc" | "pds" | "relay" | "jetstream" | "labeler" | "tap";
+export type ServiceName = "plc" | "pds" | "relay" | "jetstream" | "jetstream-v2" | "labeler" | "tap";
 
 /** What a rule applies to; a field left out matches everything. */
 export interface FaultMatch {
@@ -12,6 +12,8 @@ export interface FaultMatch {
   method?: string;
   /** Repo or DID asked for; on a socket only this DID's events are dropped, duplicated or reordered. */
   did?: string;
+  /** Collection asked for. */
+  collection?: string;
 }
 
 /** A request as the rules see it. */
@@ -33,6 +35,8 @@ export interface FaultRule extends FaultMatch {
   headers?: Record<string, string>;
   /** Announce the whole body, send this many bytes of it, and cut the connection. */
   truncateAfter?: number;
+  /** Answer with one byte of the body changed: the one at this offset. */
+  damageAt?: number;
   /** Answer 200 with something that is not the JSON asked for. */
   wrongJson?: boolean;
   /** Answer 302 with this location. */
@@ -109,6 +113,7 @@ function matches(rule: FaultRule, request: FaultRequest): boolean {
     (rule.service === undefined || rule.service === request.service) &&
     (rule.host === undefined || rule.host === request.host) &&
     (rule.method === undefined || rule.method === request.method) &&
+    (rule.collection === undefined || rule.collection === request.collection) &&
     // A socket carries many DIDs: there the rule's DID selects events, not connections.
     (rule.did === undefined || rule.socket !== undefined || rule.did === request.did)
   );

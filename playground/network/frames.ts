@@ -3,13 +3,7 @@ import { ErrorFrame, MessageFrame } from "@atproto/xrpc-server";
 import type { AccountStatus } from "./event.ts";
 import type { RepoCommit } from "./signed-repo.ts";
 
-/** One message of `com.atproto.sync.subscribeRepos`, encoded once for all its readers. */
-export interface RelayEntry {
-  did: string;
-  data: Buffer;
-}
-
-/** What every message carries. */
+/** What every message of a relay carries. */
 interface Envelope {
   seq: number;
   did: string;
@@ -54,6 +48,11 @@ export function accountFrame(envelope: Envelope, status: AccountStatus): Buffer 
     active: status === "active",
     ...(status === "active" ? {} : { status }),
   });
+}
+
+/** A message of `com.atproto.label.subscribeLabels`. */
+export function labelsFrame(seq: number, labels: readonly LexMap[]): Buffer {
+  return encode("#labels", { seq, labels: [...labels] });
 }
 
 export function infoFrame(name: string, message: string): Buffer {

@@ -1,7 +1,14 @@
 import type { Keypair } from "@atproto/crypto";
 import { encode } from "@atproto/lex-cbor";
 import { type Cid, cidForCbor } from "@atproto/lex-data";
-import { type BlockMap, blocksToCarFile, def, parseObjByDef, readCarWithRoot, signCommit } from "@atproto/repo";
+import {
+  type BlockMap,
+  blocksToCarFile,
+  def,
+  parseObjByDef,
+  readCarWithRoot,
+  signCommit,
+} from "@atproto/repo";
 import type { FaultRule } from "./faults.ts";
 import type { Reply } from "./service.ts";
 
@@ -11,8 +18,10 @@ type Lie = NonNullable<FaultRule["lie"]>;
 /** `listRecords` that claims for one record the CID of something else. */
 export function wrongCid(rkey: string): Lie {
   return inJson((body) => {
-    for (const entry of body["records"] as { uri: string; cid: string }[]) // as our PDS answers
-      if (entry.uri.endsWith(`/${rkey}`)) entry.cid = "bafyreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
+    for (const entry of body["records"] as { uri: string; cid: string }[])
+      // as our PDS answers
+      if (entry.uri.endsWith(`/${rkey}`))
+        entry.cid = "bafyreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku";
   });
 }
 
@@ -31,6 +40,13 @@ export function missingBlock(cid: string): Lie {
     return root;
   });
 }
+
+/** `getRepo` without the root of its tree. */
+export const missingTree: Lie = inCar(async (root, blocks) => {
+  const { obj } = await parseObjByDef(blocks.get(root) ?? new Uint8Array(), root, def.commit);
+  blocks.delete(obj.data);
+  return root;
+});
 
 /** `getRepo` with a commit that another key has signed. */
 export function signedBy(keypair: Keypair): Lie {

@@ -3,9 +3,11 @@ import { Account, type AccountParts } from "./account.ts";
 import { createNetworkClock, type NetworkClock } from "./clock.ts";
 import { createDid } from "./did.ts";
 import { createDirectory, type Directory } from "./directory.ts";
+import type { StreamEntry } from "./event-stream.ts";
 import { createFaults, type Faults } from "./faults.ts";
-import type { RelayEntry } from "./frames.ts";
 import { type Jetstream, startJetstream } from "./jetstream.ts";
+import { type Labeler, startLabeler } from "./labeler.ts";
+import { type JetstreamV2, startJetstreamV2 } from "./jetstream-v2.ts";
 import { startPds } from "./pds.ts";
 import { startPlc } from "./plc.ts";
 import { createPrng, type Prng } from "./prng.ts";
@@ -25,7 +27,7 @@ export interface NetworkOptions {
    * @default a simulated clock: starts at 2026-01-01 and moves one millisecond each time it is read
    */
   now?: () => number;
-  /** First of the ports: PLC, relay, Jetstream, then the PDS hosts. @default free ones */
+  /** First of the ports: PLC, relay, Jetstream, then the PDS hosts and the Jetstream with an archive. @default free ones */
   port?: number;
   /** Messages the relay keeps for replay. @default 50,000 */
   relayLogLimit?: number;
@@ -42,17 +44,21 @@ export interface Network extends AsyncDisposable {
   pds: { url: string }[];
   relay: Relay;
   jetstream: Jetstream;
+  /** Has the same events, an archive of them, and the v2 socket. */
+  jetstreamV2: JetstreamV2;
   faults: Faults;
   clock: NetworkClock;
   /** In the order of their DIDs. */
   readonly accounts: Account[];
   /** @default handle `alice.test` and so on, on the hosts in turn */
   createAccount(options?: { handle?: string; host?: number }): Promise<Account>;
+  /** An account that also labels, on a port of its own. */
+  createLabeler(options?: { handle?: string; host?: number }): Promise<Labeler>;
   close(): Promise<void>;
 }
 
 /**
- * A local AT Protocol network: PLC directory, PDS hosts, relay and Jetstream, each on its own port of 127.0.0.1.
+ * A local AT Protocol network: PLC directory, PDS hosts, relay, Jetstream and labelers, each on its own port of 127.0.0.1.
  * @example
  * await using network = await createNetwork({ seed: 7 });
  * const alice = await network.createAccount();
@@ -63,10 +69,15 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
   const faults = createFaults(createPrng(`${seed}/faults`));
   const directory = createDirectory();
   const clock = createNetworkClock(options.now);
-  const relayLog = new StreamLog<RelayEntry>(options.relayLogLimit ?? 50_000);
+  const relayLog = new StreamLog<StreamEntry>(options.relayLogLimit ?? 50_000);
   const services = await startServices(options, { seed, faults, directory, relayLog });
-  const { plc, relay, jetstream, pds, close } = services;
-  const sequencer = createSequencer(clock, relayLog, jetstream.publish);
+  const { plc, relay, jetstream, jetstreamV2, pds, start, close } = services;
+  const sequencer = createSequencer(clock, relayLog, (event) => {
+    jetstream.publish(event);
+    jetstreamV2.publish(event);
+  });
+  const createAccount = accountMaker({ clock, sequencer, inOrder: createQueue() }, { seed, directory, pds });
+  let labelers = 0;
   return {
     seed,
     plcUrl: plc.url,
@@ -75,12 +86,17 @@ export async function createNetwork(options: NetworkOptions = {}): Promise<Netwo
     pds,
     relay,
     jetstream,
+    jetstreamV2,
     faults,
     clock,
     get accounts() {
       return directory.sorted();
     },
-    createAccount: accountMaker({ clock, sequencer, inOrder: createQueue() }, { seed, directory, pds }),
+    createAccount,
+    async createLabeler(of) {
+      const prng = createPrng(`${seed}/labelers/${labelers++}`);
+      return start(startLabeler({ account: await createAccount(of), clock, faults, prng }));
+    },
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -90,13 +106,16 @@ interface Services {
   plc: Service;
   relay: Relay;
   jetstream: Jetstream;
+  jetstreamV2: JetstreamV2;
   pds: Service[];
+  /** Has another service closed with these. */
+  start<Started extends { close(): Promise<void> }>(starting: Promise<Started>): Promise<Started>;
   close(): Promise<void>;
 }
 
 async function startServices(
   { hosts = 1, port, jetstreamLogLimit }: NetworkOptions,
-  parts: { seed: number | string; faults: Faults; directory: Directory; relayLog: StreamLog<RelayEntry> },
+  parts: { seed: number | string; faults: Faults; directory: Directory; relayLog: StreamLog<StreamEntry> },
 ): Promise<Services> {
   const { faults, directory, relayLog } = parts;
   const prng = createPrng(`${parts.seed}/sockets`);
@@ -122,7 +141,8 @@ async function startServices(
     for (let index = 0; index < hosts; index++) {
       pds.push(await start(startPds(directory, { index, faults, ...portAt(3 + index) })));
     }
-    return { plc, relay, jetstream, pds, close };
+    const jetstreamV2 = await start(startJetstreamV2({ faults, prng, ...portAt(3 + hosts) }));
+    return { plc, relay, jetstream, jetstreamV2, pds, start, close };
   } catch (error) {
     await close();
     throw error;

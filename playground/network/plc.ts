@@ -12,6 +12,7 @@ export function startPlc(directory: Directory, options: { faults: Faults; port?:
 }
 
 export function didDocument({ did, handle, keypair, pds, labeler }: Account): Record<string, unknown> {
+  const keys = { atproto: keypair.did(), ...(labeler ? { atproto_label: labeler.key } : {}) };
   return {
     "@context": [
       "https://www.w3.org/ns/did/v1",
@@ -20,24 +21,12 @@ export function didDocument({ did, handle, keypair, pds, labeler }: Account): Re
     ],
     id: did,
     alsoKnownAs: [`at://${handle}`],
-    verificationMethod: [
-      {
-        id: `${did}#atproto`,
-        type: "Multikey",
-        controller: did,
-        publicKeyMultibase: keypair.did().slice("did:key:".length),
-      },
-      ...(labeler
-        ? [
-            {
-              id: `${did}#atproto_label`,
-              type: "Multikey",
-              controller: did,
-              publicKeyMultibase: labeler.key.slice("did:key:".length),
-            },
-          ]
-        : []),
-    ],
+    verificationMethod: Object.entries(keys).map(([name, key]) => ({
+      id: `${did}#${name}`,
+      type: "Multikey",
+      controller: did,
+      publicKeyMultibase: key.slice("did:key:".length),
+    })),
     service: [
       { id: "#atproto_pds", type: "AtprotoPersonalDataServer", serviceEndpoint: pds.url },
       ...(labeler ? [{ id: "#atproto_labeler", type: "AtprotoLabeler", serviceEndpoint: labeler.url }] : []),

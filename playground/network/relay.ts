@@ -1,13 +1,11 @@
-import type { Duplex } from "node:stream";
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocketServer } from "ws";
 import type { Directory } from "./directory.ts";
-import type { FaultRule, Faults } from "./faults.ts";
-import { errorFrame, infoFrame, type RelayEntry } from "./frames.ts";
+import { openEventStream, type StreamEntry } from "./event-stream.ts";
+import type { Faults } from "./faults.ts";
 import { listRepos, repoStatus } from "./pds.ts";
 import type { Prng } from "./prng.ts";
-import { jsonReply, type Reply, startService, type UpgradeRequest } from "./service.ts";
-import { createSender, type SocketFrame } from "./socket-sender.ts";
-import { follow, type StreamLog } from "./stream.ts";
+import { jsonReply, startService } from "./service.ts";
+import type { StreamLog } from "./stream.ts";
 import { answerXrpc, pageByDid, requiredParam } from "./xrpc.ts";
 import { XrpcError } from "./xrpc-error.ts";
 
@@ -26,7 +24,7 @@ export interface RelayOptions {
   faults: Faults;
   prng: Prng;
   /** Entry n of the log is the message with seq n + 1. */
-  log: StreamLog<RelayEntry>;
+  log: StreamLog<StreamEntry>;
   port?: number;
 }
 
@@ -36,7 +34,8 @@ export async function startRelay(directory: Directory, options: RelayOptions): P
     ...options,
     name: "relay",
     answer: answerXrpc({ queries: relayQueries(directory) }),
-    upgrade: (request, rule) => subscribe(sockets, request, rule, options),
+    upgrade: (request, rule) =>
+      openEventStream(sockets, request, rule, { method: "com.atproto.sync.subscribeRepos", ...options }),
   });
   return {
     url: service.url,
@@ -68,46 +67,4 @@ function relayQueries(directory: Directory): Parameters<typeof answerXrpc>[0]["q
       return jsonReply(repoStatus(account));
     },
   };
-}
-
-function subscribe(
-  sockets: WebSocketServer,
-  { method, params, incoming, socket, head }: UpgradeRequest,
-  rule: FaultRule | undefined,
-  options: RelayOptions,
-): Reply | undefined {
-  if (method !== "com.atproto.sync.subscribeRepos") {
-    return jsonReply({ error: "MethodNotImplemented", message: "Method Not Implemented" }, 501);
-  }
-  const cursor = params.get("cursor") || undefined;
-  if (cursor !== undefined && !/^\d{1,15}$/.test(cursor)) {
-    return jsonReply({ error: "InvalidRequest", message: "Error: cursor must be an integer" }, 400);
-  }
-  sockets.handleUpgrade(incoming, socket, head, (ws) => {
-    serveFrom(ws, socket, {
-      ...options,
-      rule,
-      cursor: cursor === undefined ? options.log.end : Number(cursor),
-    });
-  });
-  return undefined;
-}
-
-function serveFrom(
-  ws: WebSocket,
-  socket: Duplex,
-  { log, prng, rule, cursor }: RelayOptions & { rule: FaultRule | undefined; cursor: number },
-): void {
-  ws.on("error", () => ws.terminate());
-  if (cursor > log.end) {
-    ws.send(errorFrame("FutureCursor", "Cursor in the future."));
-    ws.close(1008);
-    return;
-  }
-  if (cursor < log.start) {
-    ws.send(infoFrame("OutdatedCursor", "Requested cursor exceeded limit. Possibly missing events"));
-  }
-  const send = createSender(ws, rule, prng);
-  const toFrame = ({ did, data }: RelayEntry): SocketFrame => ({ did, data, binary: true });
-  follow({ ws, socket, log, from: Math.max(cursor, log.start), send, toFrame });
 }

@@ -6,7 +6,8 @@ import type {
   JetstreamEvent,
   JetstreamIdentity,
 } from "./event.ts";
-import { accountFrame, commitFrame, identityFrame, type RelayEntry, syncFrame } from "./frames.ts";
+import type { StreamEntry } from "./event-stream.ts";
+import { accountFrame, commitFrame, identityFrame, syncFrame } from "./frames.ts";
 import { toSortedJson } from "./record.ts";
 import type { RepoCommit, RepoOp } from "./signed-repo.ts";
 import type { StreamLog } from "./stream.ts";
@@ -22,7 +23,7 @@ export interface Sequencer {
 
 export function createSequencer(
   clock: NetworkClock,
-  relay: StreamLog<RelayEntry>,
+  relay: StreamLog<StreamEntry>,
   publish: (event: JetstreamEvent) => void,
 ): Sequencer {
   const nextSeq = (): number => relay.end + 1;

@@ -75,6 +75,8 @@ async function serve(
   const truth = replyOf(rule) ?? (await answerSafely(options, request));
   const reply = (await rule?.lie?.(truth, request)) ?? truth;
   const body = Buffer.from(reply.body);
+  const at = rule?.damageAt ?? body.length;
+  if (at < body.length) body[at] = 255 - (body[at] ?? 0);
   response.writeHead(reply.status ?? 200, { ...reply.headers, "content-length": body.length });
   if (rule?.truncateAfter === undefined) {
     response.end(body);
@@ -129,6 +131,7 @@ function takeRule(
     host,
     method: name === "plc" ? "did" : request.method,
     did: did ?? "",
+    collection: request.params.get("collection") ?? "",
     params: request.params,
     isSocket,
   });

@@ -39,6 +39,13 @@ export class StreamLog<Entry> {
     for (const wake of this.#followers) wake();
   }
 
+  /** Lets the entries before a position go. */
+  forget(position: number): void {
+    const gone = Math.min(Math.max(position - this.#start, 0), this.#entries.length);
+    this.#entries = this.#entries.slice(gone);
+    this.#start += gone;
+  }
+
   /** Position of the first entry that passes, or the end. */
   find(passes: (entry: Entry) => boolean): number {
     const index = this.#entries.findIndex(passes);

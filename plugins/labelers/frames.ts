@@ -4,29 +4,43 @@ import { isObject } from "../../core/lexicons/document.ts";
 
 export type LabelFrame =
   | { kind: "labels"; seq: number; labels: unknown[] }
-  | { kind: "info"; name: string }
-  | { kind: "error"; name: string; message: string }
+  | { kind: "info" | "error"; name: string; message: string }
   | { kind: "malformed"; reason: string };
 
-const maxLabels = 10_000;
+/** A larger frame is skipped; the network's own have a label or some hundreds. */
+export const maxFrameBytes: number = 5 * 1024 * 1024;
 
 /** A frame of `com.atproto.label.subscribeLabels`: two DAG-CBOR items, header and body (event stream spec). Never throws. */
 export function decodeFrame(data: Buffer): LabelFrame {
+  if (data.length > maxFrameBytes) return malformed(`it has ${data.length} bytes`);
   let items: LexValue[];
   try {
     items = [...decodeAll(data)];
   } catch (error) {
-    return { kind: "malformed", reason: error instanceof Error ? error.message : String(error) };
+    return malformed(error instanceof Error ? error.message : String(error));
   }
   const [header, body] = items;
   if (items.length !== 2 || !isObject(header) || !isObject(body))
-    return { kind: "malformed", reason: "not a header and a body" };
+    return malformed("it is no header and body");
   if (header["op"] === -1)
-    return { kind: "error", name: String(body["error"]), message: String(body["message"] ?? "") };
-  if (header["t"] === "#info") return { kind: "info", name: String(body["name"]) };
+    return { kind: "error", name: text(body["error"]), message: text(body["message"]) };
+  if (header["op"] !== 1) return malformed(`its operation is ${text(String(header["op"]))}`);
+  if (header["t"] === "#info")
+    return { kind: "info", name: text(body["name"]), message: text(body["message"]) };
   const { seq, labels } = body;
-  if (header["op"] !== 1 || header["t"] !== "#labels" || !Array.isArray(labels) || !Number.isSafeInteger(seq))
-    return { kind: "malformed", reason: `a message of the type ${String(header["t"])}` };
-  if (labels.length > maxLabels) return { kind: "malformed", reason: `${labels.length} labels in one frame` };
-  return { kind: "labels", seq: Number(seq), labels };
+  if (header["t"] !== "#labels") return malformed(`its type is ${text(String(header["t"]))}`);
+  if (!isSeq(seq) || !Array.isArray(labels)) return malformed("it has no seq or no labels");
+  return { kind: "labels", seq, labels };
+}
+
+function isSeq(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value.slice(0, 300) : "";
+}
+
+function malformed(reason: string): LabelFrame {
+  return { kind: "malformed", reason };
 }

@@ -1,96 +1,100 @@
 import type { PluginApp } from "../../core/index.ts";
+import { isObject } from "../../core/lexicons/document.ts";
 import type { Decorator } from "../../core/xrpc/decorate.ts";
+import { readAcceptLabelers, writeContentLabelers, type AcceptedLabeler } from "./accept-labelers.ts";
+import { isExpired, microsOf } from "./datetime.ts";
 import type { Subscriptions } from "./subscriptions.ts";
 
-const maxLabelers = 20;
-const takedown = "!takedown";
-
-interface Accepted {
-  did: string;
-  /** Records that it takes down are left out instead of labelled. */
-  redact: boolean;
+/** As clients see it; the signature was checked when it came (label spec, signatures). */
+interface ShownLabel {
+  src: string;
+  uri: string;
+  cid?: string;
+  val: string;
+  cts: string;
+  exp?: string;
 }
 
+/** The values by which a redacting labeler has content left out (label spec, HTTP headers). */
+const takedowns: ReadonlySet<string> = new Set(["!takedown", "!suspend"]);
+
 /**
- * Labels on the records of default queries, by `atproto-accept-labelers` (label spec, HTTP headers): of the labelers that
- * are asked for and subscribed to. Without the header the answer is what it is without labels.
+ * Labels on the records of default queries, by `atproto-accept-labelers`: of the labelers that are asked for and
+ * subscribed to, and those of the author. Without the header the answer is what it is without labels.
  */
 export function labelDecorator(
   { db, clock }: Pick<PluginApp, "db" | "clock">,
-  subscriptions: Subscriptions,
+  subscriptions: Pick<Subscriptions, "all">,
 ): Decorator {
-  return async (request) => {
-    const header = request.headers.get("atproto-accept-labelers");
-    if (header === null) return undefined;
-    const known = new Set(
-      (await subscriptions.list()).filter(({ status }) => status === "active").map(({ did }) => did),
+  /** What the accepted labelers say of these subjects, records and accounts. */
+  async function read(subjects: readonly string[], accepted: readonly AcceptedLabeler[]) {
+    const sources = new Set(accepted.map(({ did }) => did));
+    const rows =
+      sources.size === 0
+        ? []
+        : await db.selectByKeys<Omit<ShownLabel, "exp" | "cid"> & { exp: string | null; cid: string | null }>(
+            "SELECT src, uri, cid, val, cts, exp FROM happyview_labels",
+            "uri",
+            [...new Set(subjects)],
+          );
+    const now = clock.now();
+    return Map.groupBy(
+      rows
+        .filter(({ src, exp }) => sources.has(src) && !isExpired(exp, now))
+        .map(({ cid, exp, ...label }): ShownLabel => ({
+          ...label,
+          ...(cid === null ? {} : { cid }),
+          ...(exp === null ? {} : { exp }),
+        })),
+      ({ uri }) => uri,
     );
-    const accepted = readHeader(header).filter(({ did }) => known.has(did));
+  }
+
+  return ({ headers }) => {
+    const header = headers.get("atproto-accept-labelers");
+    if (header === null) return undefined;
+    const asked = readAcceptLabelers(header);
+    if (asked.length === 0) return undefined; // who accepts none gets none, those of the author neither
+    const known = new Set(
+      subscriptions
+        .all()
+        .filter(({ status }) => status === "active")
+        .map(({ did }) => did),
+    );
+    const accepted = asked.filter(({ did }) => known.has(did));
+    const redacting = new Set(accepted.filter(({ redact }) => redact).map(({ did }) => did));
+    const isTakedown = ({ src, val }: ShownLabel): boolean => redacting.has(src) && takedowns.has(val);
     return {
-      headers: {
-        "atproto-content-labelers": accepted
-          .map(({ did, redact }) => (redact ? `${did};redact` : did))
-          .join(", "),
-      },
+      headers: { "atproto-content-labelers": writeContentLabelers(accepted) },
       async members(rows) {
-        const labels = await labelsOf(
-          rows.map(({ uri }) => uri),
-          accepted,
-        );
+        const subjects = rows.flatMap(({ uri }) => (redacting.size > 0 ? [uri, authorOf(uri)] : [uri]));
+        const labels = await read(subjects, accepted);
         return new Map(
           rows.map(({ uri, record }) => {
-            const given = labels.get(uri) ?? [];
-            const isRedacted = given.some(
-              ({ src, val }) => val === takedown && accepted.some(({ did, redact }) => did === src && redact),
-            );
-            return [
-              uri,
-              isRedacted ? null : { labels: JSON.stringify([...given, ...selfLabels(uri, record)]) },
-            ];
+            const own = labels.get(uri) ?? [];
+            if ([...own, ...(labels.get(authorOf(uri)) ?? [])].some(isTakedown)) return [uri, null];
+            return [uri, { labels: JSON.stringify([...own, ...selfLabels(uri, record)]) }];
           }),
         );
       },
     };
   };
-
-  async function labelsOf(
-    uris: readonly string[],
-    accepted: readonly Accepted[],
-  ): Promise<Map<string, { src: string; uri: string; val: string; cts: string }[]>> {
-    const rows = await db.selectByKeys<{
-      src: string;
-      uri: string;
-      val: string;
-      cts: string;
-      exp: string | null;
-    }>("SELECT src, uri, val, cts, exp FROM happyview_labels", "uri", uris);
-    const byUri = new Map<string, { src: string; uri: string; val: string; cts: string }[]>();
-    for (const { exp, ...label } of rows) {
-      const isExpired = exp !== null && Date.parse(exp) <= clock.now();
-      if (isExpired || !accepted.some(({ did }) => did === label.src)) continue;
-      byUri.set(label.uri, [...(byUri.get(label.uri) ?? []), { ...label, ...(exp === null ? {} : { exp }) }]);
-    }
-    return byUri;
-  }
 }
 
-function readHeader(header: string): Accepted[] {
-  return header
-    .split(",")
-    .slice(0, maxLabelers)
-    .flatMap((part) => {
-      const [did = "", ...params] = part.split(";").map((piece) => piece.trim());
-      return did.startsWith("did:") ? [{ did, redact: params.includes("redact") }] : [];
-    });
+function authorOf(uri: string): string {
+  return uri.split("/")[2] ?? "";
 }
 
-/** What the author says of the record: `labels.values[].val` of the record itself. */
-function selfLabels(uri: string, record: string): { src: string; uri: string; val: string; cts: string }[] {
+/** What the author says of the record in the record itself, made when that was (label spec, self-labels). */
+function selfLabels(uri: string, record: string): ShownLabel[] {
   if (!record.includes('"labels"')) return [];
-  const { labels } = JSON.parse(record) as { labels?: { values?: unknown } };
-  const values = Array.isArray(labels?.values) ? labels.values : [];
-  const src = uri.split("/")[2] ?? "";
-  return values.flatMap((value: { val?: unknown } | null) =>
-    typeof value?.val === "string" ? [{ src, uri, val: value.val, cts: "" }] : [],
+  const body: unknown = JSON.parse(record);
+  const { labels, createdAt } = isObject(body) ? body : {};
+  const values = isObject(labels) && Array.isArray(labels["values"]) ? labels["values"] : [];
+  const cts = typeof createdAt === "string" && microsOf(createdAt) ? createdAt : "1970-01-01T00:00:00.000Z";
+  return values.flatMap((value) =>
+    isObject(value) && typeof value["val"] === "string"
+      ? [{ src: authorOf(uri), uri, val: value["val"], cts }]
+      : [],
   );
 }

@@ -1,54 +1,75 @@
-import { verifySignature } from "@atproto/crypto";
 import { encode } from "@atproto/lex-cbor";
-import type { LexMap } from "@atproto/lex-data";
+import type { LexMap, LexValue } from "@atproto/lex-data";
 import { isObject } from "../../core/lexicons/document.ts";
-import type { Label } from "../lua-scripts/label.ts";
+import type { Label as ScriptLabel } from "../lua-scripts/label.ts";
+import { microsOf, utcText } from "./datetime.ts";
+import { isSignature } from "./signature.ts";
 
-export type { Label };
+/** `com.atproto.label.defs#label` without what proves it. */
+export interface Label extends ScriptLabel {
+  /** The version of the record that it is about. */
+  cid?: string | undefined;
+}
 
-/** A label as it was sent, with what its signature is about. */
+/** A label as it was sent. */
 export interface SignedLabel {
   label: Label;
-  /** Every member but the signature. */
+  /** The members that a signature is about. */
   signed: LexMap;
-  sig: Uint8Array | undefined;
+  sig: Uint8Array;
 }
 
-const maxUriChars = 8192;
-const maxValChars = 128;
-const maxDidChars = 2048;
+/** They are a key together, and Postgres takes keys up to 2704 bytes. */
+const maxBytes = { src: 256, uri: 2048, val: 128, cts: 64, exp: 64, cid: 256 };
+const maxSigBytes = 256;
 
-/** Reads `com.atproto.label.defs#label`; undefined for what is none. */
-export function readLabel(value: unknown): SignedLabel | undefined {
-  if (!isObject(value)) return undefined;
-  const { sig, ...signed } = value;
-  const { src, uri, val, cts, exp, neg } = signed;
-  if (!isText(src, maxDidChars) || !isText(uri, maxUriChars) || !isText(val, maxValChars) || !isText(cts, 64))
-    return undefined;
-  if (Number.isNaN(Date.parse(cts))) return undefined;
-  return {
-    label: { src, uri, val, cts, neg: neg === true, exp: toUtc(exp) },
-    signed: signed as LexMap, // it came as DAG-CBOR or as its JSON form
-    sig: sig instanceof Uint8Array ? sig : undefined,
-  };
+/** The members of the schema; a signature is about these alone (label spec, signatures). */
+const fields = ["ver", "src", "uri", "cid", "val", "neg", "cts", "exp"] as const;
+
+/** Reads a label that is passed from one service to another; a text says why it is none. */
+export function readLabel(value: unknown): SignedLabel | string {
+  if (!isObject(value)) return "it is no object";
+  const { ver, sig, neg } = value;
+  if (ver !== 1) return "its version is not 1";
+  if (!(sig instanceof Uint8Array) || sig.length > maxSigBytes) return "it has no signature";
+  if (neg !== undefined && typeof neg !== "boolean") return "its `neg` is no boolean";
+  const text = (name: keyof typeof maxBytes): string | undefined =>
+    typeof value[name] === "string" ? value[name] : undefined;
+  const [src, uri, val, cts] = [text("src"), text("uri"), text("val"), text("cts")];
+  if (!src || !uri || !val || !cts) return "it has no `src`, `uri`, `val` or `cts`";
+  const label = { src, uri, val, cts, neg: neg === true, exp: text("exp"), cid: text("cid") };
+  const signed = fields.flatMap((name): [string, LexValue][] =>
+    value[name] === undefined ? [] : [[name, value[name] as LexValue]],
+  );
+  return problemOf(label) ?? { label, signed: Object.fromEntries(signed), sig };
 }
 
-/** True when the key signed the DAG-CBOR of the label without its signature (label spec, signing). */
-export async function isSignedBy(key: string, { signed, sig }: SignedLabel): Promise<boolean> {
-  if (!sig) return false;
-  try {
-    return await verifySignature(key, encode(signed), sig);
-  } catch {
-    return false; // a key or signature of another form
+/** Why a label cannot be stored; undefined when it can. */
+export function problemOf(label: Label): string | undefined {
+  for (const [name, max] of Object.entries(maxBytes)) {
+    const value = label[name as keyof typeof maxBytes] ?? "";
+    if (Buffer.byteLength(value) > max) return `its \`${name}\` is longer than ${max} bytes`;
+    // Postgres would store another text.
+    if (value.includes("\0") || !value.isWellFormed()) return `its \`${name}\` is no text`;
   }
+  return createdAt(label) === undefined ? "its `cts` is no datetime" : undefined;
 }
 
-/** An expiry that can be compared as text; one that cannot be read is none (sync-and-xrpc §5.4, later versions). */
-function toUtc(exp: unknown): string | undefined {
-  const time = typeof exp === "string" ? Date.parse(exp) : Number.NaN;
-  return Number.isNaN(time) ? undefined : new Date(time).toISOString().replace("Z", "+00:00");
+/** Unix microseconds of `cts`; one without a zone is taken for UTC. */
+export function createdAt({ cts }: Pick<Label, "cts">): number | undefined {
+  return microsOf(cts) ?? microsOf(`${cts}Z`);
 }
 
-function isText(value: unknown, maxChars: number): value is string {
-  return typeof value === "string" && value !== "" && value.length <= maxChars;
+/** The expiry as it is stored: a text that sorts by time, and none for what is no datetime. */
+export function storedExpiry({ exp }: Label): string | null {
+  const micros = microsOf(exp);
+  return micros === undefined ? null : utcText(micros);
+}
+
+/** True when the key signed the DAG-CBOR of the label without its signature (label spec, signatures). */
+export async function isSignedBy(key: string, { signed, sig }: SignedLabel): Promise<boolean> {
+  if (await isSignature(key, encode(signed), sig)) return true;
+  // Some sign without the `neg: false` that they send.
+  const { neg, ...rest } = signed;
+  return neg === false && isSignature(key, encode(rest), sig);
 }

@@ -1,81 +1,132 @@
 import type { BulkInsert, Queries } from "../../core/db/database.ts";
-import type { Label } from "./label.ts";
+import { isExpired } from "./datetime.ts";
+import { createdAt, storedExpiry, type Label } from "./label.ts";
 
-const columns = { src: "text", uri: "text", val: "text", cts: "text" } as const;
+type Key = Pick<Label, "src" | "uri" | "val">;
+
+const live = "happyview_labels";
+const over = "happyview_ended_labels";
+const key = { src: "text", uri: "text", val: "text" } as const;
 
 const intoLabels: BulkInsert = {
-  table: "happyview_labels",
-  columns: { ...columns, exp: "text" },
-  onConflict: "(src, uri, val) DO UPDATE SET cts = excluded.cts, exp = excluded.exp",
+  table: live,
+  columns: { ...key, cts: "text", exp: "text", cid: "text" },
+  onConflict: "(src, uri, val) DO UPDATE SET cts = excluded.cts, exp = excluded.exp, cid = excluded.cid",
 };
-const intoNegations: BulkInsert = {
-  table: "happyview_label_negations",
-  columns,
+const intoEnded: BulkInsert = {
+  table: over,
+  columns: { ...key, cts: "text" },
   onConflict: "(src, uri, val) DO UPDATE SET cts = excluded.cts",
 };
 
-/** Stores labels in the order they came. What is older than what is known of a (src, uri, val) changes nothing. */
-export async function storeLabels(tx: Queries, labels: readonly Label[]): Promise<void> {
-  const known = await knownTimes(tx, labels);
-  const last = new Map<string, Label>();
+export interface Written {
+  stored: number;
+  /** Negated, or expired before they came. */
+  ended: number;
+  /** Older than what is known. */
+  stale: number;
+}
+
+export interface WriteOptions {
+  nowMs: number;
+  /** Whether the labels come in the order of their making; those of one moment then replace each other. */
+  inOrder: boolean;
+}
+
+/** What is known of a (src, uri, val). */
+interface Known {
+  /** Unix microseconds. */
+  time: number;
+  /** The tables that have it. */
+  in: Set<string>;
+}
+
+/** Stores labels in their order. What is older than what is known of a (src, uri, val) changes nothing. */
+export async function writeLabels(
+  tx: Queries,
+  labels: readonly Label[],
+  { nowMs, inOrder }: WriteOptions,
+): Promise<Written> {
+  const known = await readKnown(tx, labels);
+  const winners = new Map<string, Label>();
+  let stale = 0;
   for (const label of labels) {
-    const key = keyOf(label);
-    const time = Date.parse(label.cts);
-    if (time < (known.get(key) ?? Number.NEGATIVE_INFINITY)) continue;
-    known.set(key, time);
-    last.set(key, label);
+    const id = idOf(label);
+    const before = known.get(id) ?? { time: Number.NEGATIVE_INFINITY, in: new Set() };
+    const time = createdAt(label) ?? Number.NEGATIVE_INFINITY;
+    if (time < before.time || (time === before.time && !inOrder)) {
+      stale += 1;
+      continue;
+    }
+    known.set(id, { ...before, time });
+    winners.set(id, label);
   }
-  const positive = [...last.values()].filter(({ neg }) => !neg);
-  const negative = [...last.values()].filter(({ neg }) => neg);
-  for (const { src, uri, val } of negative)
-    await tx.run("DELETE FROM happyview_labels WHERE src = ? AND uri = ? AND val = ?", [src, uri, val]);
-  for (const { src, uri, val } of positive)
-    await tx.run("DELETE FROM happyview_label_negations WHERE src = ? AND uri = ? AND val = ?", [
-      src,
-      uri,
-      val,
-    ]);
+  const isOver = ({ neg, exp }: Label): boolean => neg || isExpired(exp, nowMs);
+  const ended = [...winners.values()].filter(isOver);
+  const stored = [...winners.values()].filter((label) => !isOver(label));
+  const remove = async (from: string, gone: readonly Label[]): Promise<void> => {
+    for (const label of gone)
+      if (known.get(idOf(label))?.in.has(from))
+        await tx.run(`DELETE FROM ${from} WHERE src = ? AND uri = ? AND val = ?`, [
+          label.src,
+          label.uri,
+          label.val,
+        ]);
+  };
+  await remove(live, ended);
+  await remove(over, stored);
   await tx.insertMany(
-    intoNegations,
-    negative.map(({ src, uri, val, cts }) => [src, uri, val, cts]),
+    intoEnded,
+    ended.map(({ src, uri, val, cts }) => [src, uri, val, cts]),
   );
   await tx.insertMany(
     intoLabels,
-    positive.map(({ src, uri, val, cts, exp }) => [src, uri, val, cts, exp ?? null]),
+    stored.map((label) => {
+      const { src, uri, val, cts, cid = null } = label;
+      return [src, uri, val, cts, storedExpiry(label), cid];
+    }),
   );
+  return { stored: stored.length, ended: ended.length, stale };
 }
 
-async function knownTimes(tx: Queries, labels: readonly Label[]): Promise<Map<string, number>> {
+async function readKnown(tx: Queries, labels: readonly Label[]): Promise<Map<string, Known>> {
   const uris = [...new Set(labels.map(({ uri }) => uri))];
-  const times = new Map<string, number>();
-  for (const table of ["happyview_labels", "happyview_label_negations"])
-    for (const row of await tx.selectByKeys<Pick<Label, "src" | "uri" | "val" | "cts">>(
+  const known = new Map<string, Known>();
+  for (const table of [live, over]) {
+    const rows = await tx.selectByKeys<Key & { cts: string }>(
       `SELECT src, uri, val, cts FROM ${table}`,
       "uri",
       uris,
-    ))
-      times.set(keyOf(row), Math.max(Date.parse(row.cts), times.get(keyOf(row)) ?? Number.NEGATIVE_INFINITY));
-  return times;
+    );
+    for (const row of rows) {
+      const { time, in: tables } = known.get(idOf(row)) ?? {
+        time: Number.NEGATIVE_INFINITY,
+        in: new Set<string>(),
+      };
+      // Scripts may have written anything.
+      const own = createdAt(row) ?? Number.NEGATIVE_INFINITY;
+      known.set(idOf(row), { time: Math.max(time, own), in: tables.add(table) });
+    }
+  }
+  return known;
 }
 
-function keyOf({ src, uri, val }: Pick<Label, "src" | "uri" | "val">): string {
+function idOf({ src, uri, val }: Key): string {
   return JSON.stringify([src, uri, val]);
 }
 
-/** Takes away what has expired; returns how many. */
-export async function sweepExpired(db: Queries, nowMs: number): Promise<number> {
-  // Expiries that scripts or older versions wrote may have other forms, so the text alone does not decide.
-  const rows = await db.all<{ src: string; uri: string; val: string; exp: string }>(
-    "SELECT src, uri, val, exp FROM happyview_labels WHERE exp IS NOT NULL AND exp < ? LIMIT 10000",
-    [new Date(nowMs + 24 * 60 * 60 * 1000).toISOString()],
-  );
-  const expired = rows.filter(({ exp }) => Date.parse(exp) <= nowMs);
-  for (const { src, uri, val, exp } of expired)
-    await db.run("DELETE FROM happyview_labels WHERE src = ? AND uri = ? AND val = ? AND exp = ?", [
-      src,
-      uri,
-      val,
-      exp,
-    ]);
-  return expired.length;
+/** What names the labels of a labeler for a transaction's lock. */
+export function lockOf(did: string): string {
+  return `labels:${did}`;
+}
+
+/** Deletes some of the labels that came of a labeler; false when there were none left. */
+export async function removeSome(tx: Queries, did: string, limit: number): Promise<boolean> {
+  let removed = 0;
+  for (const table of [live, over])
+    removed += await tx.run(
+      `DELETE FROM ${table} WHERE (src, uri, val) IN (SELECT src, uri, val FROM ${table} WHERE src = ? LIMIT ?)`,
+      [did, limit],
+    );
+  return removed > 0;
 }

@@ -1,125 +1,122 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { explain } from "../../core/errors.ts";
 import { shownUrl } from "../../core/http/shown-url.ts";
-import type { PluginApp } from "../../core/index.ts";
+import type { Events } from "../../core/events.ts";
 import { createBackoff } from "../firehose/backoff.ts";
 import { connectOnce, type Ended } from "../firehose/connection.ts";
-import { decodeFrame } from "./frames.ts";
-import type { LabelIntake } from "./intake.ts";
-import type { Subscriptions } from "./subscriptions.ts";
+import type { Gate } from "./gate.ts";
+import type { LabelerIdentities } from "./identities.ts";
+import { createReader, LabelerError, type ReaderParts } from "./reader.ts";
+import type { Status } from "./status.ts";
+import type { Subscription, Subscriptions } from "./subscriptions.ts";
+
+export interface LabelStreamParts extends Pick<ReaderParts, "intake" | "write" | "now" | "quietMs"> {
+  did: string;
+  identities: LabelerIdentities;
+  subscriptions: Subscriptions;
+  gate: Gate;
+  status: Status;
+  events: Events;
+  /** In [0, 1). @default Math.random */
+  random?: (() => number) | undefined;
+  maxBackoffMs: number;
+}
 
 export interface LabelStream {
-  /** Connected, and with the labeler's whole history: nothing has to be asked for by URI. */
-  readonly isComplete: boolean;
+  /** Ends it; what is not stored yet is read again next time. */
   close(): Promise<void>;
 }
 
-export interface LabelStreamParts {
-  app: Pick<PluginApp, "identity" | "events" | "log">;
-  subscriptions: Subscriptions;
-  intake: LabelIntake;
-  did: string;
-}
-
-const maxBackoffMs = 300_000;
 const connectTimeoutMs = 15_000;
 const idleTimeoutMs = 60_000;
 
-/** Frames of one labeler that wait for their scripts and the database. */
-const maxWaiting = 100;
+/** A larger frame breaks the connection; the reader skips those that are not that large. */
+const maxBytes = 16 * 1024 * 1024;
 
-/** Reads a labeler from where it was left; one message after another, as labels of a record build on each other. */
-export function startLabelStream({ app, subscriptions, intake, did }: LabelStreamParts): LabelStream {
+/** Keeps a labeler connected, from its cursor on, until it is closed. */
+export function startLabelStream(parts: LabelStreamParts): LabelStream {
+  const { did, identities, subscriptions, gate, status, events } = parts;
   const stopping = new AbortController();
   const { signal } = stopping;
-  const backoff = createBackoff({ maxMs: maxBackoffMs });
-  let isConnected = false;
-  let hasGap = false;
-  let isTold = false;
+  const backoff = createBackoff({ maxMs: parts.maxBackoffMs, random: parts.random });
 
   async function run(): Promise<void> {
+    let isFirst = true;
     while (!signal.aborted) {
-      const ended = await attempt().catch((error: unknown): Ended => failed(explain(error)));
-      isConnected = false;
-      if (signal.aborted) return;
-      if (!isTold) {
-        isTold = true; // one entry for an outage
-        app.log.warn("a labeler is not connected; trying again", { labeler: did, reason: ended.reason });
-        const { cursor = null } = (await subscriptions.get(did).catch(() => undefined)) ?? {};
-        app.events.emit({
-          type: "labeler.disconnected",
-          severity: "warn",
-          subject: did,
-          detail: { did, last_seq: cursor, reason: ended.reason },
-        });
-      }
-      await sleep(backoff.after(ended), undefined, { signal }).catch(() => {});
+      const ended = await attempt(isFirst).catch((error: unknown): Ended => ({
+        reason: explain(error),
+        openMs: 0,
+        delivered: false,
+      }));
+      isFirst = false;
+      if (signal.aborted) break;
+      const row = subscriptions.all().find((subscription) => subscription.did === did);
+      status.disconnected(did, { reason: ended.reason, lastSeq: row?.cursor ?? null });
+      await sleep(backoff.after(ended), undefined, { signal }).catch(() => undefined);
     }
+    status.stopped(did);
   }
 
-  async function attempt(): Promise<Ended> {
-    const { services } = await app.identity.resolve(did);
-    const endpoint = services["atproto_labeler"] ?? services["atproto_pds"];
-    if (endpoint === undefined) return failed("its DID document names neither a labeler nor a PDS");
-    const { cursor = null } = (await subscriptions.get(did)) ?? {};
+  async function attempt(isFirst: boolean): Promise<Ended> {
+    // A labeler that is away may have moved.
+    const { endpoint } = await (isFirst ? identities.resolve(did) : identities.refresh(did));
+    await gate.admit(endpoint);
+    const subscription = await subscriptions.get(did);
+    if (subscription?.status !== "active") throw new Error(`${did} is not subscribed to`);
     // From 0 on: without a cursor only what comes from now on would be sent.
-    const url = `${endpoint.replace(/^http/, "ws")}/xrpc/com.atproto.label.subscribeLabels?cursor=${cursor ?? 0}`;
-    const session = new AbortController();
-    let queue: Promise<void> = Promise.resolve();
-    let waiting = 0;
-    const take = (data: Buffer): Promise<void> | void => {
-      waiting += 1;
-      queue = queue.then(() => handle(data, session.signal)).finally(() => void (waiting -= 1));
-      queue.catch(() => session.abort());
-      return waiting >= maxWaiting ? queue : undefined;
-    };
+    const cursor = subscription.cursor ?? 0;
+    const url = `${endpoint.replace(/^http/, "ws")}/xrpc/com.atproto.label.subscribeLabels?cursor=${cursor}`;
+    return connect(url, subscription);
+  }
+
+  async function connect(url: string, subscription: Subscription): Promise<Ended> {
+    const failed = new AbortController();
+    let refusal: unknown;
+    const reader = createReader({
+      ...parts,
+      signal,
+      onCaughtUp: () => subscriptions.caughtUp(did),
+      onFailed: (reason) => failed.abort(new Error(reason)),
+    });
     const ended = await connectOnce({
       url,
-      signal: AbortSignal.any([signal, session.signal]),
+      signal: AbortSignal.any([signal, failed.signal]),
       connectTimeoutMs,
       idleTimeoutMs,
+      maxBytes,
+      lookup: gate.lookup,
       onOpen() {
-        isConnected = true;
-        isTold = false;
-        app.log.info("reading a labeler", { labeler: did, url: shownUrl(url), cursor });
-        app.events.emit({ type: "labeler.connected", subject: did, detail: { did } });
+        status.connected(did, shownUrl(url));
+        reader.opened();
       },
-      onFrame: take,
+      onFrame(data) {
+        try {
+          return reader.receive(data);
+        } catch (error) {
+          refusal = error;
+          throw error;
+        }
+      },
     });
-    try {
-      await queue; // what was received is stored before anything is read again
-      return ended;
-    } catch (error) {
-      return { ...ended, reason: explain(error) };
-    }
+    await reader.close();
+    await subscriptions.refresh();
+    if (refusal instanceof LabelerError) await refused(refusal, subscription);
+    return failed.signal.aborted ? { ...ended, reason: explain(failed.signal.reason) } : ended;
   }
 
-  async function handle(data: Buffer, session: AbortSignal): Promise<void> {
-    if (session.aborted || signal.aborted) return;
-    const frame = decodeFrame(data);
-    if (frame.kind === "labels") {
-      const { seq, labels } = frame;
-      await intake(did, labels, { signal, alsoIn: (tx) => subscriptions.moveCursor(tx, did, seq) });
-    } else if (frame.kind === "info") {
-      // The labeler has forgotten what came before: it can still be asked for by URI.
-      if (frame.name === "OutdatedCursor") hasGap = true;
-      app.log.warn("a labeler says", { labeler: did, info: frame.name });
-    } else if (frame.kind === "error") throw new Error(`${frame.name}: ${frame.message}`);
-    else app.log.warn("a frame of a labeler cannot be read; skipped", { labeler: did, reason: frame.reason });
+  /** A labeler that does not know our cursor counts anew: it is read from its first message, which changes nothing twice. */
+  async function refused({ code }: LabelerError, { cursor }: Subscription): Promise<void> {
+    if (code !== "FutureCursor" || cursor === null || signal.aborted) return;
+    await subscriptions.startOver(did);
+    const detail = { cursor, reason: "our cursor is ahead of the labeler, which must have begun anew" };
+    events.emit({ type: "labeler.started_over", severity: "warn", subject: did, detail });
   }
 
   const running = run();
   return {
-    get isComplete() {
-      return isConnected && !hasGap;
-    },
     async close() {
-      stopping.abort(new Error("the subscription stops"));
+      stopping.abort(new Error("the stream stops"));
       await running;
     },
   };
-}
-
-function failed(reason: string): Ended {
-  return { reason, openMs: 0, delivered: false };
 }
