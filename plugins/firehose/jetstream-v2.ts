@@ -3,12 +3,12 @@ import { shownUrl } from "../../core/http/shown-url.ts";
 import { explain } from "../../core/errors.ts";
 import type { Logger } from "../../core/index.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
-import { createArchive, type Archive } from "./archive/archive.ts";
+import { createArchive, type Archive, type Stretch } from "./archive/archive.ts";
 import { troubleOf } from "./archive/error.ts";
 import type { ArchiveHttpParts } from "./archive/http.ts";
 import { jetstreamV2Url, lexiconSchema, wantedCollections } from "./filter.ts";
 import { jetstreamSource, type JetstreamParts } from "./jetstream.ts";
-import { createCompression } from "./jetstream-v2-compression.ts";
+import { createCompression, maxMessageBytes } from "./jetstream-v2-compression.ts";
 import { decodeV2 } from "./jetstream-v2-decode.ts";
 import { createStreamTime } from "./stream-time.ts";
 import type { Session, StreamSource } from "./stream.ts";
@@ -104,6 +104,7 @@ export function jetstreamV2Source(parts: JetstreamV2Parts): StreamSource {
     return {
       url: jetstreamV2Url(base, { wanted: wanted(), cursor, dictionaryId: compression.dictionaryId }),
       receive(data, binary) {
+        if (data.length > maxMessageBytes) return status.malformed(`a frame of ${data.length} bytes`);
         const message = decodeV2(binary ? compression.read(data) : data.toString("utf8"));
         if (message.kind === "malformed") return status.malformed(message.reason);
         if (message.kind === "error")
@@ -143,54 +144,69 @@ export function jetstreamV2Source(parts: JetstreamV2Parts): StreamSource {
       url: jetstreamV2Url(base, { wanted: [lexiconSchema], cursor: undefined, dictionaryId: undefined }),
     }),
     async prepare(signal) {
+      // Known for one attempt only: until the next one another source may have read on.
+      const place = behind;
+      behind = undefined;
+      lostFor = undefined;
       if (isOld()) return;
       await compression.prepare(signal);
-      if (!behind) return;
+      if (!place) return;
       try {
-        await catchUp(behind, signal);
+        await catchUp(place, signal);
+        hasBegunAnew = false;
       } catch (error) {
         if (troubleOf(error) !== "refused") throw error;
         lostFor = explain(error);
       }
-      behind = undefined;
-      hasBegunAnew = false;
     },
     open: (stored, signal, coveredUs) =>
       isOld() ? old.open(stored, signal, coveredUs) : open(stored, coveredUs),
   };
 }
 
-/** Reads the archive from a place to its end, into the pipeline; resolves when all of it is durable, and the position with it. */
+/** Reads the archive from a place to its end, into the pipeline. What was read is durable when it ends, however that comes, and the position with it. */
 function createCatchUp(
   parts: JetstreamV2Parts & { archive: Archive; position: string },
 ): (place: Behind, signal: AbortSignal) => Promise<void> {
   const { archive, base, pipeline, status, events, log, now, position: source } = parts;
+  const planner = `${base.replace(/\/+$/, "")}/xrpc/network.bsky.jetstream.planSnapshot`;
+
+  async function ingest(
+    { events: archived, throughSeq, witnessedUs }: Stretch,
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (const { seq, witnessedUs: timeUs, event } of archived) {
+      status.received(event.kind, timeUs);
+      await unlessAborted(pipeline.ingest(event, { source, position: String(seq), timeUs }), signal);
+    }
+    const reached = { source, position: String(throughSeq), timeUs: witnessedUs };
+    await unlessAborted(pipeline.skip(reached), signal);
+  }
 
   return async (place, signal) => {
     const afterSeq = await archive.startOf(place, signal);
-    // To be reading an archive is to be connected: what is behind is told by the time of the last event.
-    status.connected(shownUrl(`${base.replace(/\/+$/, "")}/xrpc/network.bsky.jetstream.planSnapshot`));
+    // To be reading an archive is to be connected: how far it is behind is told by the time of the last event.
+    status.connected(shownUrl(planner));
     events.emit({ type: "firehose.sweep_started", detail: { source, afterSeq } });
-    let toldAt = now();
-    let bytes = 0;
-    let detail: Record<string, unknown> = { source, afterSeq };
     const collections = [...parts.collections(), lexiconSchema];
-    for await (const stretch of archive.sweep({ afterSeq, collections, signal })) {
-      for (const { seq, witnessedUs: timeUs, event } of stretch.events) {
-        status.received(event.kind, timeUs);
-        await unlessAborted(pipeline.ingest(event, { source, position: String(seq), timeUs }), signal);
+    let detail: Record<string, unknown> = { source, afterSeq };
+    let bytes = 0;
+    let toldAt = now();
+    try {
+      for await (const stretch of archive.sweep({ afterSeq, collections, signal })) {
+        await ingest(stretch, signal);
+        const { throughSeq, tipSeq, totals } = stretch;
+        status.bytes(totals.bytes - bytes);
+        bytes = totals.bytes;
+        detail = { source, afterSeq, throughSeq, tipSeq, ...totals };
+        if (now() - toldAt < progressEveryMs) continue;
+        toldAt = now();
+        log.info("reading the archive of the Jetstream", detail);
       }
-      const { throughSeq, tipSeq, witnessedUs: timeUs, totals } = stretch;
-      await unlessAborted(pipeline.skip({ source, position: String(throughSeq), timeUs }), signal);
-      status.bytes(totals.bytes - bytes);
-      bytes = totals.bytes;
-      detail = { source, afterSeq, throughSeq, tipSeq, ...totals };
-      if (now() - toldAt < progressEveryMs) continue;
-      toldAt = now();
-      log.info("reading the archive of the Jetstream", detail);
+    } finally {
+      if (!signal.aborted) await unlessAborted(parts.flush(), signal);
     }
-    await unlessAborted(parts.flush(), signal);
-    log.info("read the archive of the Jetstream", detail);
+    log.info("the archive of the Jetstream is read", detail);
     events.emit({ type: "firehose.sweep_finished", detail });
   };
 }

@@ -1,5 +1,5 @@
 import { promisify } from "node:util";
-import * as zlib from "node:zlib";
+import { zstdDecompress } from "node:zlib";
 import { explain } from "../../../core/errors.ts";
 import { ArchiveError } from "./error.ts";
 
@@ -64,15 +64,13 @@ const columns = {
   payloadLength: 30,
 } as const;
 
-/** False where the runtime cannot read archives. */
-export const canDecompress: boolean = typeof zlib.zstdDecompress === "function";
+const unzstd = promisify(zstdDecompress);
 
 /** @throws ArchiveError corrupt */
 export async function unpackBlock(frame: Uint8Array, maxBytes: number = maxBlockBytes): Promise<Buffer> {
-  const decompress = promisify(zlib.zstdDecompress);
   try {
     // The frame has a checksum of its content, which is the only thing that guards a block (jetstream §3.2).
-    return await decompress(frame, { maxOutputLength: maxBytes });
+    return await unzstd(frame, { maxOutputLength: maxBytes });
   } catch (cause) {
     throw new ArchiveError("corrupt", `a block cannot be decompressed: ${explain(cause)}`, { cause });
   }

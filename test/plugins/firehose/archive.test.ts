@@ -6,9 +6,10 @@ import type { JetstreamEvent } from "../../../playground/network/event.ts";
 import { generateEvents } from "../../../playground/network/generate.ts";
 import { encodeBlock, rowKind, type Row } from "../../../playground/network/jetstream-v2-segment.ts";
 import { createNetwork, type Network } from "../../../playground/network/network.ts";
+import { runAhead } from "../../../plugins/firehose/archive/ahead.ts";
 import { createArchive, type Archive, type Stretch } from "../../../plugins/firehose/archive/archive.ts";
 import { readBlock, unpackBlock } from "../../../plugins/firehose/archive/block.ts";
-import type { ArchiveHttpParts } from "../../../plugins/firehose/archive/http.ts";
+import { createArchiveHttp, type ArchiveHttpParts } from "../../../plugins/firehose/archive/http.ts";
 import { alice, bob, note } from "./fixture.ts";
 
 const other = "com.example.other";
@@ -388,6 +389,76 @@ describe("what goes wrong", () => {
     const sweep = all(archiveOf().sweep({ afterSeq: 0, signal: stopping.signal }));
     stopping.abort(new Error("enough"));
     await expect(sweep).rejects.toThrow("enough");
+  });
+});
+
+describe("what is bounded", () => {
+  test("more is not read than memory is given for", async () => {
+    publish();
+    const http = createArchiveHttp({ base: network.jetstreamV2.url });
+    const params = { segment: "seg_0000000000.jss", blockIndex: 0 };
+    const frame = network.jetstreamV2.store.segments[0]?.blocks[0]?.frame.length ?? 0;
+    expect(await http.bytes("getBlock", params, { maxBytes: frame, signal })).toHaveLength(frame);
+    await expect(http.bytes("getBlock", params, { maxBytes: frame - 1, signal })).rejects.toMatchObject({
+      trouble: "corrupt",
+    });
+  });
+
+  test("a redirect is not followed", async () => {
+    network.faults.add({ service: "jetstream-v2", redirect: "http://127.0.0.1:9/" });
+    await expect(all(archiveOf().sweep(everything))).rejects.toMatchObject({
+      trouble: "refused",
+      status: 302,
+    });
+  });
+
+  test("names that the planner would not take are covered by fewer, and never by none", async () => {
+    const bodies: { collections?: string[] }[] = [];
+    const watch = watchedFetch((name, { body }) => {
+      if (name === "planSnapshot") bodies.push(JSON.parse(String(body)) as {});
+    });
+    publish({ events: 100, collections: [note, other] });
+    network.jetstreamV2.seal();
+    const many = Array.from({ length: 150 }, (_, i) => `com.example.other${i}`);
+    const stretches = await all(
+      archiveOf(watch).sweep({ ...everything, collections: [note, ...many], kinds: ["commit"] }),
+    );
+    expect(bodies[0]?.collections).toEqual(["com.example.*"]);
+    const wanted = network.jetstreamV2.rows.filter(({ collection }) => collection === note);
+    expect(seqsOf(stretches)).toEqual(wanted.map(({ seq }) => seq));
+    await expect(all(archiveOf().sweep({ ...everything, collections: ["none"] }))).rejects.toThrow(
+      "is an NSID",
+    );
+  });
+
+  test("tasks that run at once, whose results come in order", async () => {
+    let running = 0;
+    let most = 0;
+    async function* tasks(count: number, failAfter?: number): AsyncGenerator<() => Promise<number>> {
+      for (let i = 0; i < count; i++) {
+        if (i === failAfter) throw new Error("no more tasks");
+        yield async () => {
+          most = Math.max(most, ++running);
+          for (let turn = 0; turn < (i * 7) % 5; turn++) await new Promise((go) => setImmediate(go));
+          running -= 1;
+          if (i === 20) throw new Error("task 20");
+          return i;
+        };
+      }
+    }
+    const given = async (count: number, failAfter?: number): Promise<unknown[]> => {
+      const results: unknown[] = [];
+      try {
+        for await (const result of runAhead(tasks(count, failAfter), 4)) results.push(result);
+      } catch (error) {
+        results.push(String(error));
+      }
+      return results;
+    };
+    expect(await given(20)).toEqual([...Array(20).keys()]);
+    expect(most).toBe(4);
+    expect(await given(20, 3)).toEqual([0, 1, 2, "Error: no more tasks"]);
+    expect(await given(30)).toEqual([...Array(20).keys(), "Error: task 20"]);
   });
 });
 
