@@ -17,6 +17,7 @@ import { procedureScripts } from "./procedure.ts";
 import { queryScripts } from "./query.ts";
 import { recordLetters } from "./record-letters.ts";
 import { recordScripts } from "./record.ts";
+import { createReports } from "./report.ts";
 import { scriptResource } from "./resource.ts";
 import { createScripts } from "./scripts.ts";
 import { testCommand } from "./testing/command.ts";
@@ -71,12 +72,13 @@ export const luaScripts = definePlugin({
     const host = { app, scripts, fetch, jobs };
     const pool = createHostedPool(bare, host);
     const variables = await createVariables(app);
-    const parts = { app, scripts, variables, pool };
+    const reports = createReports(app, variables);
+    const parts = { app, scripts, variables, pool, reports };
     const delays = options.retryDelaysMs;
     const attempts = createAttempts({
       app,
       letters,
-      variables,
+      reports,
       ...(delays === undefined ? {} : { retryDelaysMs: delays }),
     });
     app.records.pipeline.intercept(recordScripts({ ...parts, attempts }));

@@ -1,19 +1,18 @@
 import { explain } from "../../core/errors.ts";
 import { isObject } from "../../core/lexicons/document.ts";
 import { anonymous, type Caller } from "../../core/http/caller.ts";
-import type { PluginApp } from "../../core/index.ts";
 import { rawJson, type JobHandler, type JobsApi, type RunningJob } from "../jobs/index.ts";
-import { emitLogs, located } from "./attempts.ts";
 import { ScriptError } from "./engine/engine.ts";
-import { failureDetail } from "./failure-detail.ts";
 import { jsonResult, type HostFunctions, type JsonValue } from "./engine/host.ts";
 import type { HostedPool } from "./host/index.ts";
 import type { PdsSession, PdsWriter } from "./host/pds.ts";
-import type { Scripts } from "./scripts.ts";
+import type { Mask } from "./mask.ts";
+import { located, type Reports } from "./report.ts";
+import { toSource, type Scripts } from "./scripts.ts";
 import type { Variables } from "./variables.ts";
 
 export interface LuaJobParts {
-  app: Pick<PluginApp, "events">;
+  reports: Reports;
   scripts: Scripts;
   variables: Variables;
   pool: Pick<HostedPool, "run">;
@@ -22,7 +21,7 @@ export interface LuaJobParts {
 }
 
 /** Runs the script of `job.run:<type>`: one attempt, without an instruction or time limit (lua §1.7). */
-export function luaJobs({ app, scripts, variables, pool, sessions }: LuaJobParts): JobHandler {
+export function luaJobs({ reports, scripts, variables, pool, sessions }: LuaJobParts): JobHandler {
   return async (job) => {
     const trigger = `job.run:${job.type}`;
     const script = scripts.get(trigger);
@@ -30,27 +29,23 @@ export function luaJobs({ app, scripts, variables, pool, sessions }: LuaJobParts
     const createdBy = job.createdBy ?? "";
     const caller: Caller = { ...anonymous, did: job.createdBy };
     const session = job.auth ? await sessionOf(caller, sessions) : undefined;
+    const begun = performance.now();
     const outcome = await pool.run(
       {
         kind: "job",
-        script: { trigger, body: script.body },
+        script: toSource(script),
         env: variables.env(),
         job: { id: job.id, input: job.inputText, createdBy },
       },
-      { signal: job.signal, host: jobFunctions(job), actor: { caller, session, nesting: 0 } },
+      { signal: job.signal, host: jobFunctions(job, reports.mask), actor: { caller, session, nesting: 0 } },
     );
-    emitLogs(app.events, { trigger, actor: job.createdBy, logs: outcome.logs, mask: variables.mask });
+    reports.lines(script, job.createdBy, outcome);
     if (outcome.kind === "error") {
-      const { error, used } = outcome;
-      const failed = { trigger, error, used, input: job.input, caller: job.createdBy };
-      app.events.emit({
-        type: "script.error",
-        severity: "error",
-        actor: job.createdBy,
-        subject: trigger,
-        detail: { ...failureDetail(failed, variables.mask), job_id: job.id },
-      });
-      throw new Error(variables.mask(`${error.type}: ${located(error, trigger)}`));
+      const error = reports.masked(outcome.error);
+      const durationMs = performance.now() - begun;
+      const failed = { script, error, outcome, input: job.inputText, actor: job.createdBy, durationMs };
+      reports.failed(failed, { job_id: job.id });
+      throw new Error(`${error.type}: ${located(error, script)}`);
     }
     return rawJson(outcome.kind === "nil" ? "null" : outcome.json);
   };
@@ -121,7 +116,7 @@ function toJobFilter(options: JsonValue | undefined): Parameters<JobsApi["list"]
 }
 
 /** The functions of the script's `job`. */
-function jobFunctions(job: RunningJob): HostFunctions {
+function jobFunctions(job: RunningJob, mask: Mask): HostFunctions {
   return {
     "job.progress": async ([json]) => {
       try {
@@ -132,7 +127,9 @@ function jobFunctions(job: RunningJob): HostFunctions {
     },
     "job.should_stop": () => job.shouldStop(),
     "job.wait": ([seconds]) => job.wait(Number(seconds)),
-    "job.log": ([level, message]) =>
-      level === "warn" ? job.warn(String(message)) : job.log(String(message)),
+    "job.log": ([level, message]) => {
+      const text = mask(String(message));
+      return level === "info" ? job.log(text) : job.warn(text);
+    },
   };
 }

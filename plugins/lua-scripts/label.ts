@@ -1,6 +1,6 @@
 import type { Attempts } from "./attempts.ts";
 import type { Pool } from "./engine/pool.ts";
-import type { Scripts } from "./scripts.ts";
+import { toSource, type Scripts } from "./scripts.ts";
 import type { Variables } from "./variables.ts";
 
 /** A label as a labeler sends it. */
@@ -46,7 +46,7 @@ export function labelScripts({ scripts, variables, pool, attempts }: LabelScript
           pool.run(
             {
               kind: "label",
-              script: { trigger: script.id, body: script.body },
+              script: toSource(script),
               env: variables.env(),
               label: fields,
             },

@@ -3,8 +3,9 @@ import { isObject } from "../../core/lexicons/document.ts";
 import type { XrpcResolver } from "../../core/xrpc/dispatch.ts";
 import type { Actor } from "./host/actor.ts";
 import type { PdsWriter } from "./host/pds.ts";
+import { withoutMember } from "./json-member.ts";
 import type { XrpcScriptParts } from "./query.ts";
-import type { ScriptRow } from "./scripts.ts";
+import { toSource, type ScriptRow } from "./scripts.ts";
 import { createXrpcRun, toRequest, type ScriptedCall } from "./xrpc-run.ts";
 
 export interface ProcedureScriptParts extends XrpcScriptParts {
@@ -14,7 +15,7 @@ export interface ProcedureScriptParts extends XrpcScriptParts {
 
 /** Answers a procedure by its script, which may write to the caller's PDS where there is a session (lua §3.6). */
 export function procedureScripts({ scripts, variables, pds, ...parts }: ProcedureScriptParts): XrpcResolver {
-  const run = createXrpcRun({ ...parts, variables });
+  const run = createXrpcRun(parts);
   return (call) => {
     const script = call.type === "procedure" ? scripts.get(`xrpc.procedure:${call.nsid}`) : undefined;
     return script ? answer(script, call) : undefined;
@@ -27,7 +28,7 @@ export function procedureScripts({ scripts, variables, pds, ...parts }: Procedur
       call,
       {
         kind: "procedure",
-        script: { trigger: script.id, body: script.body },
+        script: toSource(script),
         env: variables.env(),
         procedure: { ...toRequest(call), input, delegateDid },
       },
@@ -44,16 +45,17 @@ export function procedureScripts({ scripts, variables, pds, ...parts }: Procedur
   }
 }
 
-/** The body as JSON text. As it was sent, so that numbers stay what they are, unless a member has to be taken out. */
-function withoutDelegate({ input, inputText }: ScriptedCall): {
+/** The body as JSON text, as it was sent: numbers stay what they are. */
+function withoutDelegate({ input, inputText }: Pick<ScriptedCall, "input" | "inputText">): {
   input: string;
   delegateDid: string | undefined;
 } {
-  if (!isObject(input) || !("delegateDid" in input))
-    return { input: inputText ?? JSON.stringify(input ?? null), delegateDid: undefined };
-  const { delegateDid, ...rest } = input;
+  const text = inputText ?? JSON.stringify(input ?? null);
+  if (!isObject(input) || !Object.hasOwn(input, "delegateDid"))
+    return { input: text, delegateDid: undefined };
+  const { delegateDid } = input;
   return {
-    input: JSON.stringify(rest),
+    input: withoutMember(text, "delegateDid"),
     delegateDid: typeof delegateDid === "string" ? delegateDid : undefined,
   };
 }

@@ -1,5 +1,5 @@
 import type { XrpcResolver } from "../../core/xrpc/dispatch.ts";
-import type { Scripts } from "./scripts.ts";
+import { toSource, type Scripts } from "./scripts.ts";
 import type { Variables } from "./variables.ts";
 import { createXrpcRun, toRequest, type XrpcRunParts } from "./xrpc-run.ts";
 
@@ -10,7 +10,7 @@ export interface XrpcScriptParts extends XrpcRunParts {
 
 /** Answers a query by its script (lua §3). */
 export function queryScripts({ scripts, variables, ...parts }: XrpcScriptParts): XrpcResolver {
-  const run = createXrpcRun({ ...parts, variables });
+  const run = createXrpcRun(parts);
   return (call) => {
     const script = call.type === "query" ? scripts.get(`xrpc.query:${call.nsid}`) : undefined;
     if (!script) return undefined;
@@ -20,7 +20,7 @@ export function queryScripts({ scripts, variables, ...parts }: XrpcScriptParts):
       call,
       {
         kind: "query",
-        script: { trigger: script.id, body: script.body },
+        script: toSource(script),
         env: variables.env(),
         query: toRequest(call),
       },

@@ -1,11 +1,12 @@
 import { z } from "zod";
 import { HttpError, type PluginApp } from "../../core/index.ts";
 import type { Letter, LetterOwner } from "../dead-letters/index.ts";
-import { emitLogs, located } from "./attempts.ts";
 import { runRecordScript, type RecordScriptParts, type ScriptedRecord } from "./record.ts";
+import { located, type Reports } from "./report.ts";
 
 export interface RecordLetterParts extends RecordScriptParts {
-  app: Pick<PluginApp, "events" | "fetch" | "identity" | "records">;
+  app: Pick<PluginApp, "fetch" | "identity" | "records">;
+  reports: Reports;
 }
 
 const body = z.record(z.string(), z.unknown());
@@ -21,7 +22,7 @@ const fetched = z.object({ value: body, cid: z.string().optional() });
 
 /** Runs the dead letters of record scripts again (lua §1.5). */
 export function recordLetters(parts: RecordLetterParts): LetterOwner {
-  const { app, scripts } = parts;
+  const { app, scripts, reports } = parts;
   return {
     async retry(letter) {
       const event = toEvent(letter);
@@ -33,13 +34,8 @@ export function recordLetters(parts: RecordLetterParts): LetterOwner {
           `no script bound for record.${action}:${collection} (or record.index:${collection})`,
         );
       const outcome = await runRecordScript(parts, script, event);
-      emitLogs(app.events, {
-        trigger: script.id,
-        actor: event.did,
-        logs: outcome.logs,
-        mask: parts.variables.mask,
-      });
-      if (outcome.kind === "error") throw new Error(located(outcome.error, script.id));
+      reports.lines(script, event.did, outcome);
+      if (outcome.kind === "error") throw new Error(located(reports.masked(outcome.error), script));
     },
     async reindex(letter) {
       const event = toEvent(letter);

@@ -2,7 +2,7 @@ import type { RecordBeforeEvent, RecordInterceptor } from "../../core/index.ts";
 import type { Arrival, Attempts } from "./attempts.ts";
 import type { ScriptOutcome } from "./engine/engine.ts";
 import type { Pool } from "./engine/pool.ts";
-import type { ScriptRow, Scripts } from "./scripts.ts";
+import { toSource, type ScriptRow, type Scripts } from "./scripts.ts";
 import type { Variables } from "./variables.ts";
 
 export interface RecordScriptParts {
@@ -67,7 +67,7 @@ export function runRecordScript(
   return pool.run(
     {
       kind: "record",
-      script: { trigger: script.id, body: script.body },
+      script: toSource(script),
       env: variables.env(),
       event: { action, uri, did, collection, rkey, record: text },
     },

@@ -2,7 +2,9 @@ import { asc, eq } from "drizzle-orm";
 import type { PluginApp } from "../../core/index.ts";
 import type { Origin, StoredResource } from "../../core/resources/kind.ts";
 import { scriptsSchema } from "./migrations.ts";
+import type { ScriptSource } from "./engine/script-run.ts";
 import { outboundXrpcs } from "./outbound.ts";
+import { pathOfTrigger } from "./triggers.ts";
 
 export type ScriptRow = ReturnType<typeof scriptsSchema.build>["scripts"]["$inferSelect"];
 
@@ -25,6 +27,16 @@ export interface Scripts {
     by: { origin: Origin; configHash?: string | null },
   ): Promise<{ row: ScriptRow; isNew: boolean }>;
   remove(trigger: string): Promise<boolean>;
+}
+
+/** What a script is called in messages: its file, or its trigger where an admin made it. */
+export function sourceName({ id, origin }: Pick<ScriptRow, "id" | "origin">): string {
+  return origin === "config" ? pathOfTrigger(id) : id;
+}
+
+/** As a run takes it. */
+export function toSource(row: ScriptRow): ScriptSource {
+  return { trigger: row.id, name: sourceName(row), body: row.body };
 }
 
 export async function createScripts({ db, clock }: Pick<PluginApp, "db" | "clock">): Promise<Scripts> {

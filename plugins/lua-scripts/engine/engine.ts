@@ -142,6 +142,9 @@ export interface Usage {
   httpBytes?: number;
 }
 
+/** The ceilings of a run, those included that its engine does not know. */
+export type Ceilings = Partial<Record<LimitName, number>>;
+
 export type ScriptResult =
   | { kind: "nil" }
   | { kind: "value"; json: string; isTable: boolean }
@@ -153,6 +156,8 @@ export type ScriptOutcome = ScriptResult & {
   /** What it gave to print() and warn(): for the process log only. */
   prints: string[];
   used: Usage;
+  /** What `used` is to be compared with; the pool tells it. */
+  limits?: Ceilings;
 };
 
 export type SourceKind = "script" | "module";
@@ -167,5 +172,7 @@ export interface Engine {
   run(run: EngineRun): ScriptOutcome | Promise<ScriptOutcome>;
   /** Loads the body with the utilities alone and an `env` whose every key is "" (spec 6.2). A module has no `handle`. */
   validate(body: string, limits: Limits, kind?: SourceKind): Validation;
+  /** Memory it has taken and gives back only with its thread. */
+  heldBytes?(): number;
   close(): void;
 }

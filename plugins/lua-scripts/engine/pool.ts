@@ -46,6 +46,8 @@ const maxHeld = 64;
 /** Nested runs need room beside those that wait for them. */
 const maxHeldNested = 4 * maxHeld;
 const tickMs = 50;
+/** The memory of a thread never shrinks: above this it gets no more runs, and ends with the last it has. */
+const maxMebibytes = 128;
 const maxAttempts = 3;
 
 interface SubmitOptions extends RunOptions {
@@ -57,6 +59,9 @@ export function createPool(options: PoolOptions): Pool {
   const { log, maxWaiting = 1000, graceMs = 1000 } = options;
   const size = options.workers ?? defaultWorkers();
   const seats = new Set<Seat>();
+  /** Too large; their runs go on. Few, or runs that wait for long would gather any number of them. */
+  const leaving = new Set<Seat>();
+  const ending = new Set<Promise<void>>();
   const queue: Task[] = [];
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
@@ -88,11 +93,16 @@ export function createPool(options: PoolOptions): Pool {
 
   const open = (): Seat => {
     const seat: Seat = createSeat({ database: options.database, engine: options.engine ?? "lua54" }, log, {
-      done: dispatch,
+      done() {
+        retire(seat);
+        dispatch();
+      },
       ended(unfinished, culprit, reason) {
         seats.delete(seat);
+        leaving.delete(seat);
         log.warn(`a script thread was replaced: ${reason}`, { trigger: culprit?.name });
-        for (const task of unfinished) task.attempts++;
+        // Where nobody knows what ended the thread, it may have been any of them.
+        if (!culprit) for (const task of unfinished) task.attempts++;
         const again = unfinished.filter(
           (task) => task.attempts < maxAttempts && !isClosed && (task.isRepeatable || !task.hasCalled),
         );
@@ -106,12 +116,20 @@ export function createPool(options: PoolOptions): Pool {
     return seat;
   };
 
+  const retire = (seat: Seat): void => {
+    const isLarge = seats.has(seat) && seat.mebibytes > maxMebibytes && leaving.size < size;
+    if (isLarge && seats.delete(seat)) leaving.add(seat);
+    if (seat.held > 0 || !leaving.delete(seat)) return;
+    const closed: Promise<void> = seat.close().finally(() => ending.delete(closed));
+    ending.add(closed);
+  };
+
   const watch = (): void => {
-    for (const seat of seats) seat.watch(graceMs);
+    for (const seat of [...seats, ...leaving]) seat.watch(graceMs);
     // What waits behind a slow run goes to whoever is free.
     for (const seat of seats) if (seat.isSlow() && hasRoomBeside(seat)) queue.unshift(...seat.takeBack());
     if (queue.length > 0) dispatch();
-    else if ([...seats].every((seat) => seat.held === 0)) {
+    else if ([...seats, ...leaving].every((seat) => seat.held === 0)) {
       clearInterval(timer);
       timer = undefined;
     }
@@ -169,12 +187,14 @@ export function createPool(options: PoolOptions): Pool {
     });
 
   return {
-    run(job, given = {}) {
+    async run(job, given = {}) {
       const run = toEngineRun(job, limitsFor(job.kind, options.limits ?? {}));
       const isRepeatable = job.kind !== "procedure" && job.kind !== "job";
       const isArrival = job.kind === "record" || job.kind === "label";
       const how = { ...given, isRepeatable, isArrival };
-      return submit(run.chunkName, (id) => ({ kind: "run", id, run }), run.limits, how);
+      const message = (id: number): ToWorker => ({ kind: "run", id, run });
+      const outcome = await submit<ScriptOutcome>(run.chunkName, message, run.limits, how);
+      return { ...outcome, limits: run.limits };
     },
     validate(body, source = "script") {
       const limits = validationLimits;
@@ -184,8 +204,9 @@ export function createPool(options: PoolOptions): Pool {
       isClosed = true;
       clearInterval(timer);
       for (const task of queue.splice(0)) task.fail(new Error("[lua-scripts] the script pool is closed"));
-      await Promise.all([...seats].map((seat) => seat.close()));
+      await Promise.all([...[...seats, ...leaving].map((seat) => seat.close()), ...ending]);
       seats.clear();
+      leaving.clear();
     },
   };
 }

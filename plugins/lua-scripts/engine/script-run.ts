@@ -2,8 +2,10 @@ import { defaultLimits, type EngineRun, type Limits } from "./engine.ts";
 import { formatFloat } from "./json-float.ts";
 
 export interface ScriptSource {
-  /** Such as `record.index:xyz.statusphere.status`; error messages and tracebacks name it. */
+  /** Such as `record.index:xyz.statusphere.status`. */
   trigger: string;
+  /** How error messages and tracebacks name it. @default the trigger */
+  name?: string;
   body: string;
   /** Sources for `require`: `lib.dates` by its text. */
   modules?: Readonly<Record<string, string>>;
@@ -73,9 +75,9 @@ const eventMilliseconds = 30_000;
 
 /** The globals, input and context of a run (spec 1.3, 1.4, 1.7, 3.2, 5.1), limits filled in. */
 export function toEngineRun(run: ScriptRun, limits: Limits): EngineRun {
-  const { trigger: chunkName, body, modules } = run.script;
+  const { trigger, name: chunkName = trigger, body, modules } = run.script;
   const { context, ...parts } = partsOf(run);
-  const shared = { trigger: chunkName, has_pds_auth: run.hasPdsAuth ?? false };
+  const shared = { trigger, has_pds_auth: run.hasPdsAuth ?? false };
   return {
     chunkName,
     body,
@@ -84,6 +86,15 @@ export function toEngineRun(run: ScriptRun, limits: Limits): EngineRun {
     context: JSON.stringify({ ...shared, ...context.plain }).slice(0, -1) + members(context.json) + "}",
     limits: { ...limits, ...run.limits },
   };
+}
+
+/** A query or a procedure. */
+export type RequestRun = Extract<ScriptRun, { kind: "query" | "procedure" }>;
+
+/** What came with a request, as JSON text. */
+export function requestText(run: RequestRun): string {
+  if (run.kind === "query") return `{"params":${paramsText(run.query.params)}}`;
+  return `{"params":${paramsText(run.procedure.params)},"input":${run.procedure.input}}`;
 }
 
 /** Queries and procedures keep somebody waiting; a job may take as long as it likes, within its memory. */
@@ -144,7 +155,7 @@ function jobParts({ env, job }: Extract<ScriptRun, { kind: "job" }>): Parts {
   return { globals, input: "job", context, onlyTables: false, isLenient: true };
 }
 
-function requestParts(run: Extract<ScriptRun, { kind: "query" | "procedure" }>): Parts {
+function requestParts(run: RequestRun): Parts {
   const request = run.kind === "query" ? run.query : run.procedure;
   const { method, callerDid, collection } = request;
   const delegate = run.kind === "procedure" ? run.procedure.delegateDid : undefined;

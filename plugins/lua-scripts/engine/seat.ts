@@ -39,6 +39,8 @@ export interface Seat {
   readonly load: number;
   /** All tasks, each with its memory. */
   readonly held: number;
+  /** Memory of the thread that only its end gives back. */
+  readonly mebibytes: number;
   assign(task: Task): void;
   /** True while one script has held the thread for long enough that others should not wait behind it. */
   isSlow(): boolean;
@@ -189,6 +191,9 @@ export function createSeat(
     },
     get held() {
       return tasks.size;
+    },
+    get mebibytes() {
+      return Atomics.load(signals, signal.mebibytes);
     },
     assign(task) {
       if (tasks.size === 0 && lastId > maxId) {

@@ -5,26 +5,30 @@ import type { HostFunctions } from "../engine/host.ts";
 import type { ScriptFetch } from "./outgoing.ts";
 
 /** What one run may ask of the network. */
-const maxRequests = 100;
-const maxBytes = 500_000_000;
+export const httpLimits = { httpRequests: 100, httpBytes: 500_000_000 } as const;
 
-/** `http.*` (lua §4.4): every status is a result, only a request that comes to none raises. */
-export function httpFunctions(fetch: ScriptFetch): HostFunctions {
-  let requests = 0;
-  let bytes = 0;
+/** `http.*` (lua §4.4): every status is a result, only a request that comes to none raises. `used` counts. */
+export function httpFunctions(
+  fetch: ScriptFetch,
+  used: { httpRequests: number; httpBytes: number },
+): HostFunctions {
+  const passed = (limit: keyof typeof httpLimits, what: string): ScriptError =>
+    new ScriptError(`HTTP request failed: a run may ${what}`, { limit });
   return {
     "http.request": async ([given], { signal }) => {
       const { method, url, headers, body } = readRequest(given);
-      if (++requests > maxRequests)
-        throw new ScriptError(`HTTP request failed: a run may make ${maxRequests} requests`);
-      if (bytes > maxBytes) throw new ScriptError(`HTTP request failed: a run may read ${maxBytes} bytes`);
+      if (used.httpRequests >= httpLimits.httpRequests)
+        throw passed("httpRequests", `make ${httpLimits.httpRequests} requests`);
+      if (used.httpBytes > httpLimits.httpBytes)
+        throw passed("httpBytes", `read ${httpLimits.httpBytes} bytes`);
+      used.httpRequests++;
       const response = await fetch(url, { method, headers, body, signal }).catch((error: unknown) => {
         throw new ScriptError(`HTTP request failed: ${explain(error)}`);
       });
       const content = await response.arrayBuffer().catch((error: unknown) => {
         throw new ScriptError(`HTTP read body failed: ${explain(error)}`);
       });
-      bytes += content.byteLength;
+      used.httpBytes += content.byteLength;
       return {
         status: response.status,
         body: method === "HEAD" ? "" : new TextDecoder().decode(content),

@@ -8,7 +8,7 @@ import { modulesOf } from "../modules.ts";
 import type { Scripts } from "../scripts.ts";
 import { actorOf, type Actor } from "./actor.ts";
 import { atprotoFunctions } from "./atproto.ts";
-import { httpFunctions } from "./http.ts";
+import { httpFunctions, httpLimits } from "./http.ts";
 import type { ScriptFetch } from "./outgoing.ts";
 import { recordFunctions } from "./records.ts";
 import { xrpcFunctions } from "./xrpc.ts";
@@ -33,7 +33,6 @@ export interface HostedPool extends Omit<Pool, "run"> {
 export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
   const { app, scripts, fetch, jobs } = parts;
   const functionsOf = (actor: Actor): HostFunctions => ({
-    ...httpFunctions(fetch),
     ...recordFunctions(app, actor),
     ...xrpcFunctions(app, actor),
     ...atprotoFunctions(app),
@@ -41,16 +40,23 @@ export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
   });
   return {
     ...pool,
-    run(run, { actor = actorOf(run), host, ...options } = {}) {
+    async run(run, { actor = actorOf(run), host, ...options } = {}) {
       const modules = modulesOf(run.script.body, scripts);
-      return pool.run(
+      const used = { httpRequests: 0, httpBytes: 0 };
+      const functions = { ...httpFunctions(fetch, used), ...functionsOf(actor), ...host };
+      const outcome = await pool.run(
         {
           ...run,
           ...(modules ? { script: { ...run.script, modules } } : {}),
           hasPdsAuth: actor.session !== undefined,
         },
-        { ...options, host: { ...functionsOf(actor), ...host }, isNested: actor.nesting > 0 },
+        { ...options, host: functions, isNested: actor.nesting > 0 },
       );
+      return {
+        ...outcome,
+        used: { ...outcome.used, ...used },
+        limits: { ...outcome.limits, ...httpLimits },
+      };
     },
   };
 }

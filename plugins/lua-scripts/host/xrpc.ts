@@ -37,7 +37,9 @@ export function xrpcFunctions(
           caller,
           nesting: nesting + 1,
           query: toQuery(JSON.parse(String(params)), isLocal),
-          input: type === "procedure" ? (JSON.parse(String(body)) as unknown) : undefined,
+          ...(type === "procedure"
+            ? { input: JSON.parse(String(body)) as unknown, inputText: String(body) }
+            : {}),
           signal,
         });
         const text = await bodyText(reply);

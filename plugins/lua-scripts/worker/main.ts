@@ -42,6 +42,7 @@ async function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): P
     (id: number) =>
     (isRunning: boolean): void => {
       Atomics.store(signals, signal.running, isRunning ? id : 0);
+      if (!isRunning) Atomics.store(signals, signal.mebibytes, (engine.heldBytes?.() ?? 0) / 2 ** 20);
       Atomics.add(signals, signal.segment, 1);
     };
 

@@ -31,9 +31,11 @@ export const signal = {
   skipUpTo: 3,
   /** Set by the main thread: the last run it gave up, for one that executes and reads no message. */
   aborted: 4,
+  /** Memory that only the end of the thread gives back, in MiB. */
+  mebibytes: 5,
 } as const;
 
-export const signalBytes = 20;
+export const signalBytes = 24;
 
 export type ToWorker =
   | { kind: "run"; id: number; run: Omit<EngineRun, LocalPart> }

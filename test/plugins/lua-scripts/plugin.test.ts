@@ -161,47 +161,6 @@ describe.each(databases())("lua-scripts on $name", (subject) => {
     expect(bench.events.filter((event) => event.type === "script.error")).toHaveLength(1);
   });
 
-  it("what failed is told with its place and its input, and with the secrets of env masked", async () => {
-    const bench = await start(subject);
-    const secret = "meilisearch-master-key-0123456789";
-    await bench.request(
-      "/admin/script-variables",
-      jsonBody("POST", { key: "MEILI_KEY", value: secret }, adminHeaders),
-    );
-    await bench.script(
-      "xrpc.query:org.example.notes",
-      handle("log('key ' .. env.MEILI_KEY)\nerror('refused: ' .. env.MEILI_KEY)"),
-    );
-    await bench.query(`?tag=a&token=${secret}`);
-    const [failed] = bench.events.filter((event) => event.type === "script.error");
-    expect(failed?.detail).toMatchObject({
-      trigger: "xrpc.query:org.example.notes",
-      source: "scripts/xrpc.query/org.example.notes.lua:3",
-      error: "refused: <env.MEILI_KEY>",
-      error_type: "runtime",
-      line: 3,
-      method: "org.example.notes",
-      input: { params: { tag: "a", token: "<env.MEILI_KEY>" } },
-      caller_did: null,
-      used: { instructions: expect.any(Number), ms: expect.any(Number), memoryBytes: expect.any(Number) },
-    });
-    expect(failed?.detail["traceback"]).toContain("stack traceback");
-    expect(JSON.stringify(bench.events)).not.toContain(secret);
-  });
-
-  it("a record script that fails every attempt is told with the record that caused it", async () => {
-    const bench = await start(subject);
-    await bench.script(`record.index:${collection}`, handle("return record.missing.field"));
-    await bench.write("create", 1, { text: "x".repeat(10_000) });
-    const [letter] = bench.events.filter((event) => event.type === "script.dead_lettered");
-    expect(letter?.detail).toMatchObject({
-      source: `scripts/record.index/${collection}.lua:2`,
-      error_type: "runtime",
-      attempts: 4,
-    });
-    expect(letter?.detail["input"]).toMatch(/^\{"trigger".{4000,4100}…$/);
-  });
-
   it.each([
     [
       "that does not parse",

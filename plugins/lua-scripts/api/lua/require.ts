@@ -6,7 +6,7 @@ export const requireApi: LuaApiText = {
   text: String.raw`
 local kit = ...
 local fail, source, module = kit.fail, kit.source, kit.module
-local type, error, pcall, match, concat = type, error, pcall, string.match, table.concat
+local type, error, pcall, match, gsub, concat = type, error, pcall, string.match, string.gsub, table.concat
 local loaded, loading = {}, {}
 
 -- What the modules of ours use, taken before a script can replace it.
@@ -59,7 +59,8 @@ require = kit.solid(function(name)
   local text = module(name)
   if not text then fail("module '" .. name .. "' not found -- " .. missing(name)) end
   local isOwn = match(name, "^lib%.") ~= nil
-  local chunk, problem = source(text, isOwn and name or "host", not isOwn and pristine or nil)
+  local file = isOwn and "scripts/" .. gsub(name, "%.", "/") .. ".lua" or "host"
+  local chunk, problem = source(text, file, not isOwn and pristine or nil)
   if not chunk then fail(problem) end
   loading[#loading + 1] = name
   local ok, result = pcall(chunk, isOwn and name or kit)

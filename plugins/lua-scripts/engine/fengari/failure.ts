@@ -1,5 +1,5 @@
 import type { ScriptFailure } from "../engine.ts";
-import { bare, cut, limitFailure, lineOf } from "../lua54/failure.ts";
+import { cut, limitFailure, lineOf, placed, toTraceback } from "../lua54/failure.ts";
 import { hookFunction, hookInterval } from "./entry.ts";
 import { lauxlib, lua, notEnoughMemory, readText, status, type, typeNames } from "./lua.ts";
 import type { FengariRun } from "./state.ts";
@@ -8,9 +8,9 @@ import { constantText } from "./text.ts";
 /** What a run that ended with a Lua error says. The error value is on top of its thread, the stack still stands. */
 export function describeFailure(run: FengariRun): ScriptFailure {
   const raw = cut(errorText(run));
-  const traceback = cut(tracebackText(run));
+  const traceback = toTraceback(tracebackText(run), run.request.chunkName);
   if (run.exceeded) return limitFailure(run, raw, traceback);
-  const { message, line } = bare(raw, run.request.chunkName);
+  const { message, line } = placed(raw, traceback, run);
   if (message === notEnoughMemory)
     return { type: "memory", message, line: line ?? lineOf(traceback, run), traceback };
   return { type: run.phase === "load" ? "syntax" : "runtime", message, line, traceback };

@@ -20,15 +20,15 @@ export interface Snapshot {
 export class Arena {
   limit: number = Number.POSITIVE_INFINITY;
   peak = 0;
-  /** True once a request was refused although Lua had collected its garbage, which it does before it asks again. */
-  isFull = false;
   readonly #lua: Lua;
   readonly #base: number;
   readonly #chunks: number[] = [];
   readonly #large = new Set<number>();
   readonly #free = new Int32Array(classes);
   #used = 0;
+  /** The size of a request that was refused and not repeated since, 0 for none. */
   #refused = 0;
+  #isFull = false;
   #bump: number;
   #end: number;
 
@@ -40,6 +40,14 @@ export class Arena {
     this.#end = this.#base + chunkBytes;
   }
 
+  /**
+   * True once a request was refused for good, which is an error in the script. Lua mostly collects its garbage and asks
+   * for the same again, with nothing but releases in between.
+   */
+  get isFull(): boolean {
+    return this.#isFull || this.#refused !== 0;
+  }
+
   /** lua_Alloc. For a new block the old size is a type tag, not a size. */
   allocate(pointer: number, oldSize: number, size: number): number {
     if (size === 0) {
@@ -49,6 +57,7 @@ export class Arena {
       }
       return 0;
     }
+    if (this.#refused !== 0 && this.#refused !== size) this.#isFull = true;
     const old = pointer === 0 ? 0 : oldSize;
     const used = this.#used + size - old;
     if (used > this.limit && size > old) return this.#refuse(size);
@@ -90,12 +99,12 @@ export class Arena {
     this.#end = this.#base + chunkBytes;
     this.#used = to.used;
     this.#refused = 0;
-    this.isFull = false;
+    this.#isFull = false;
     this.peak = to.used;
   }
 
   #refuse(size: number): 0 {
-    this.isFull ||= this.#refused === size;
+    this.#isFull ||= this.#refused === size;
     this.#refused = size;
     return 0;
   }

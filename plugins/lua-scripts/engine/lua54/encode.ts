@@ -230,7 +230,8 @@ export class Encoder {
 
   #reserve(bytes: number): void {
     const wanted = this.#at + bytes;
-    if (wanted > this.#limit) throw new TooLargeError(`the value is larger than ${this.#limit} bytes of JSON`);
+    if (wanted > this.#limit)
+      throw new TooLargeError(`the value is larger than ${this.#limit} bytes of JSON`);
     if (wanted <= this.#buffer.length) return;
     const larger = Buffer.allocUnsafeSlow(Math.max(wanted, this.#buffer.length * 2));
     this.#buffer.copy(larger, 0, 0, this.#at);

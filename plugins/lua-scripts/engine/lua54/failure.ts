@@ -9,6 +9,9 @@ const maxTextChars = 16 * 1024;
 /** LUA_IDSIZE less its zero: Lua cuts a longer chunk name in its messages. */
 const chunkNameBytes = 59;
 
+/** How the chunks of `require("lib.…")` are named. */
+const modulePosition = /^scripts\/lib\/[^:]+:\d+: /;
+
 /** What the script sees, again and again, once it has passed a limit. */
 export const limitText = "script exceeded execution limit";
 export const memoryText = "not enough memory";
@@ -19,11 +22,20 @@ export function describeFailure(vm: Vm, run: ActiveRun, code: number): ScriptFai
   // A script that used up its memory must still leave room for the words that say so.
   machine.arena.limit = run.request.limits.memoryBytes + reportBytes;
   const raw = cut(errorText(vm, machine));
-  const traceback = cut(tracebackText(vm, run));
+  const traceback = toTraceback(tracebackText(vm, run), run.request.chunkName);
   if (code === status.memory) exceed(run, "memoryBytes", memoryText);
   if (run.exceeded) return limitFailure(run, raw, traceback);
+  return { type: run.phase === "load" ? "syntax" : "runtime", ...placed(raw, traceback, run), traceback };
+}
+
+/** An error in a module keeps its place in the message; the line is the one of the script that led there. */
+export function placed(
+  raw: string,
+  traceback: string,
+  run: ActiveRun<unknown>,
+): { message: string; line: number | null } {
   const { message, line } = bare(raw, run.request.chunkName);
-  return { type: run.phase === "load" ? "syntax" : "runtime", message, line, traceback };
+  return { message, line: line ?? (modulePosition.test(message) ? lineOf(traceback, run) : null) };
 }
 
 /** A run that passed a limit, whatever it ended with. */
@@ -39,11 +51,28 @@ const limitTypes: Partial<Record<LimitName, ScriptFailure["type"]>> = {
   memoryBytes: "memory",
 };
 
-/** The innermost line of the script in a traceback. */
-export function lineOf(traceback: string, run: ActiveRun<unknown>): number | null {
-  const name = shortName(run.request.chunkName);
+/** Lua's traceback without ours: the script's own frames under its whole name, and what they called. */
+export function toTraceback(text: string, chunkName: string): string {
+  const name = `\t${shortName(chunkName)}:`;
+  const lines: string[] = [];
+  let isOurs = false;
+  for (const line of text.split("\n")) {
+    const isTail = line === "\t(...tail calls...)";
+    isOurs = line.startsWith("\thost:") || (isOurs && isTail);
+    if (!isOurs) lines.push(line.startsWith(name) ? `\t${chunkName}:${line.slice(name.length)}` : line);
+    // The C functions that our own code called.
+    else while (lines.at(-1)?.startsWith("\t[C]:")) lines.pop();
+  }
+  // The function every run starts in.
+  if (lines.at(-1) === "\t[C]: in ?") lines.pop();
+  return cut(lines.join("\n"));
+}
+
+/** The innermost line of the script in such a traceback. */
+export function lineOf(traceback: string, { request }: Pick<ActiveRun<unknown>, "request">): number | null {
+  const name = `\t${request.chunkName}:`;
   for (const text of traceback.split("\n")) {
-    const line = text.startsWith(`\t${name}:`) ? /^:(\d+):/.exec(text.slice(name.length + 1)) : null;
+    const line = text.startsWith(name) ? /^(\d+):/.exec(text.slice(name.length)) : null;
     if (line) return Number(line[1]);
   }
   return null;

@@ -142,6 +142,7 @@ export function createLua54Engine(options: Lua54Options): Engine {
       // Only host functions wait, and none that does is there.
       return toValidation(outcome as ScriptOutcome, source);
     },
+    heldBytes: () => vm.lua.heap.u8.byteLength,
     close() {
       idle.length = 0;
     },

@@ -133,11 +133,14 @@ describe("requests", () => {
 });
 
 describe("budgets", () => {
+  const tooMany = { errorType: "runtime", message: "HTTP request failed: a run may make 100 requests" };
+
   test.each([
     ["of a declared length", "/large", { maxResponseBytes: 1000 }, /^HTTP (request|read body) failed: /],
     ["without an answer in time", "/stall", { timeoutMs: 50 }, /^HTTP request failed: /],
   ])("a response %s is given up", async (_name, path, limits, message) => {
-    const request = httpFunctions(createScriptFetch({ allow: ["*"], ...limits }))["http.request"];
+    const used = { httpRequests: 0, httpBytes: 0 };
+    const request = httpFunctions(createScriptFetch({ allow: ["*"], ...limits }), used)["http.request"];
     const asked = request?.([{ method: "get", url: url(path), headers: {} }], {
       signal: new AbortController().signal,
     });
@@ -146,18 +149,33 @@ describe("budgets", () => {
 
   test("a hundred requests a run", async () => {
     const before = hits;
-    const code = `local n = 0 while pcall(http.get, '${url("/echo")}') do n = n + 1 end return n`;
-    expect(await value(bench.query(code))).toBe(100);
+    const code = (n: number): string => `for i = 1, ${n} do http.get('${url("/echo")}') end return 1`;
+    expect(await value(bench.query(code(100)))).toBe(1);
     expect(hits - before).toBe(100);
+    expect(await bench.query(code(101))).toMatchObject({ status: 500, body: tooMany });
+    expect(hits - before).toBe(200);
+  });
+
+  test("the limit of requests ends the run although each is caught", async () => {
+    const before = hits;
+    const code = `while true do pcall(http.get, '${url("/echo")}') end`;
+    expect(await bench.query(code)).toMatchObject({ status: 500, body: tooMany });
+    expect(hits - before).toBe(100);
+    expect(bench.events.findLast((event) => event.type === "script.error")?.detail).toMatchObject({
+      limit: "http_requests",
+      limits: { http_requests: { used: 100, of: 100 }, http_bytes: { of: 500_000_000 } },
+    });
   });
 
   test("ten thousand at once are a hundred, and the server goes on", async () => {
+    const before = hits;
     const code = `local async, fs = require('internal.async'), {}
       for i = 1, 10000 do fs[i] = function() return (pcall(http.get, '${url("/echo")}')) end end
-      local results = table.pack(async.all(table.unpack(fs)))
-      local n = 0 for i = 1, results.n do if results[i] then n = n + 1 end end
-      return { results.n, n }`;
-    expect(await value(bench.query(code))).toEqual([10000, 100]);
+      return (select('#', async.all(table.unpack(fs))))`;
+    expect(await bench.query(code)).toMatchObject({ status: 500, body: tooMany });
+    // The run ends with the limit, and what it has just begun with it.
+    expect(hits - before).toBeLessThanOrEqual(100);
+    expect(await value(bench.query("return 1"))).toBe(1);
   });
 
   test("runs that wait for a server that does not answer hold up nobody", async () => {

@@ -22,10 +22,26 @@ describe("the line of a call that fails, also where it is the last thing a funct
     ["toarray", "return toarray(5)", 2],
     ["json", "return json.decode('{')", 2],
     ["a library", "local lib = require('happyview.http')\nreturn lib.get('http://127.0.0.1:1/')", 3],
-    ["a step of a chain", "local lib = require('happyview.db')\nreturn lib.records('a.b'):where('x', '~', 1)", 3],
-    ["the end of a chain", "local sql = require('happyview.sql')\nreturn sql.from('a'):where('b-c', '=', 1):run()", 3],
-    ["a function of the script that ends so", "local function get() return http.get('http://127.0.0.1:1/') end\nlocal r = get()\nreturn r", 2],
-    ["a coroutine that ends so", "local get = coroutine.wrap(function()\nreturn http.get('http://127.0.0.1:1/')\nend)\nlocal r = get()\nreturn r", 5],
+    [
+      "a step of a chain",
+      "local lib = require('happyview.db')\nreturn lib.records('a.b'):where('x', '~', 1)",
+      3,
+    ],
+    [
+      "the end of a chain",
+      "local sql = require('happyview.sql')\nreturn sql.from('a'):where('b-c', '=', 1):run()",
+      3,
+    ],
+    [
+      "a function of the script that ends so",
+      "local function get() return http.get('http://127.0.0.1:1/') end\nlocal r = get()\nreturn r",
+      2,
+    ],
+    [
+      "a coroutine that ends so",
+      "local get = coroutine.wrap(function()\nreturn http.get('http://127.0.0.1:1/')\nend)\nlocal r = get()\nreturn r",
+      5,
+    ],
   ])("%s", async (_name, code, line) => {
     expect(await bench.query(code)).toMatchObject({ status: 500, body: { errorType: "runtime", line } });
   });

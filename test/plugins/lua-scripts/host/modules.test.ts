@@ -60,7 +60,7 @@ describe("require of scripts/lib", () => {
   test("a failing module names its own line", async () => {
     expect(await bench.query("return require('lib.broken')")).toMatchObject({
       status: 500,
-      body: { message: expect.stringContaining("lib.broken:2: attempt to index a nil value") },
+      body: { message: expect.stringContaining("scripts/lib/broken.lua:2: attempt to index a nil value") },
     });
   });
 
@@ -155,7 +155,10 @@ describe("the built-in modules (spec 5.2)", () => {
       ),
     );
     const logs = bench.events.filter((event) => event.type === "script.log").map((event) => event.detail);
-    expect(logs).toMatchObject([{ message: "one" }, { message: 'two {"a":1}' }]);
+    expect(logs).toMatchObject([
+      { message: "one", level: "info" },
+      { message: "two", level: "warn", fields: { a: 1 } },
+    ]);
   });
 });
 
