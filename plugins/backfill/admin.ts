@@ -17,7 +17,7 @@ const maxAccounts = 500;
 const body = z.object({
   collection: z.string().nullish(),
   did: z.string().nullish(),
-  dids: z.array(z.string()).max(maxAccounts, `at most ${maxAccounts} accounts`).nullish(),
+  dids: z.array(z.string()).nullish(),
   method: z.enum(methods).nullish(),
 });
 
@@ -29,7 +29,8 @@ export interface AdminParts {
   start(request: JobRequest, actor: string | null): Promise<JobRow>;
   /** A job's status was changed. */
   changed(): void;
-  retryFailed(id: string): Promise<void>;
+  /** How much that failed is queued once more. */
+  retryFailed(id: string): Promise<number>;
   /** The DID of a handle. @throws HttpError 400 */
   resolveHandle(handle: string): Promise<string>;
 }
@@ -72,7 +73,8 @@ export function backfillAdmin(parts: AdminParts): void {
     admin.route(`POST /backfill/:id/${name}`, create, async ({ params, caller }) => {
       const job = await existing(params["id"]);
       if (idempotent.includes(job.status)) return { id: job.id, status: job.status };
-      if (name === "retry-failed" && job.status === "completed") await parts.retryFailed(job.id);
+      if (name === "retry-failed" && job.status === "completed" && (await parts.retryFailed(job.id)) === 0)
+        throw new HttpError(400, "nothing failed");
       const changed = await jobs.act(job.id, name);
       if (!changed) throw new HttpError(400, `${refusal} (status: ${job.status})`);
       announce(verb(changed), changed, caller.did);
@@ -127,6 +129,8 @@ async function accounts(
   if (given === undefined) return undefined;
   const names = [...new Set(given.map((name) => name.trim()).filter(Boolean))];
   if (names.length === 0) throw new HttpError(400, "dids names no account");
+  if (names.length > maxAccounts)
+    throw new HttpError(400, `dids names ${names.length} accounts: at most ${maxAccounts} are taken`);
   if (!isList) return names;
   const unknown: string[] = [];
   const dids = await Promise.all(

@@ -18,6 +18,8 @@ export interface DiscoveryParts {
   jobId: string;
   token: string;
   leaseMs: number;
+  /** The first pause of a relay that does not answer; it doubles. */
+  retryMs: number;
   /** Waits while more units than this are unfinished. */
   window: number;
   signal: AbortSignal;
@@ -39,11 +41,11 @@ export async function discover(parts: DiscoveryParts): Promise<void> {
   const { db, jobId, signal } = parts;
   for (;;) {
     signal.throwIfAborted();
-    if (await hold(parts)) break;
+    if (await holdJob(parts)) break;
     if (!(await isLeft(db, jobId))) return;
     await sleep(Math.min(parts.leaseMs / 2, 1000), undefined, { signal });
   }
-  const beat = setInterval(() => void hold(parts).catch(() => {}), parts.leaseMs / 3);
+  const beat = setInterval(() => void holdJob(parts).catch(() => {}), parts.leaseMs / 3);
   try {
     const rows = await db.all<{ collection: string; cursor: string | null }>(
       "SELECT collection, cursor FROM happyview_backfill_discovery WHERE job_id = ? AND status = 'pending' ORDER BY collection",
@@ -57,7 +59,17 @@ export async function discover(parts: DiscoveryParts): Promise<void> {
     await Promise.all(crew);
   } finally {
     clearInterval(beat);
+    await letGoOfJob(parts).catch(() => {}); // then the lease ends it
   }
+}
+
+/** All that a job asks for. */
+export async function collectionsOf(db: Database, jobId: string): Promise<string[]> {
+  const rows = await db.all<{ collection: string }>(
+    "SELECT collection FROM happyview_backfill_discovery WHERE job_id = ? ORDER BY collection",
+    [jobId],
+  );
+  return rows.map(({ collection }) => collection);
 }
 
 async function isLeft(db: Database, jobId: string): Promise<boolean> {
@@ -68,8 +80,11 @@ async function isLeft(db: Database, jobId: string): Promise<boolean> {
   return row !== undefined;
 }
 
-/** True while this process is the one that discovers. */
-async function hold({ db, jobId, token, leaseMs }: DiscoveryParts): Promise<boolean> {
+/** Who does what one process alone does for a job. */
+export type JobLease = Pick<DiscoveryParts, "db" | "jobId" | "token" | "leaseMs">;
+
+/** True while this process is that one. */
+export async function holdJob({ db, jobId, token, leaseMs }: JobLease): Promise<boolean> {
   const now = databaseNow(db);
   const changed = await db.run(
     `UPDATE happyview_backfill_jobs SET discovered_by = ?, discovery_lease = ${now} + ${Math.round(leaseMs)}
@@ -77,6 +92,14 @@ async function hold({ db, jobId, token, leaseMs }: DiscoveryParts): Promise<bool
     [token, jobId, token],
   );
   return changed > 0;
+}
+
+/** Whoever goes on need not wait for the lease to end. */
+export async function letGoOfJob({ db, jobId, token }: JobLease): Promise<void> {
+  await db.run(
+    "UPDATE happyview_backfill_jobs SET discovered_by = NULL, discovery_lease = NULL WHERE id = ? AND discovered_by = ?",
+    [jobId, token],
+  );
 }
 
 async function discoverCollection(
@@ -122,7 +145,7 @@ async function room({ units, jobId, window, signal }: DiscoveryParts): Promise<v
 
 /** A page, or why there is none after all attempts. */
 async function pageOf(
-  { fetch, relayUrl, log, signal }: DiscoveryParts,
+  { fetch, relayUrl, log, retryMs, signal }: DiscoveryParts,
   collection: string,
   cursor: string | undefined,
 ): Promise<{ dids: string[]; cursor: string | undefined } | string> {
@@ -136,7 +159,7 @@ async function pageOf(
       const { kind, retryable, message, waitMs } = toFailure(error);
       if (!retryable || attempt >= maxAttempts * (kind === "rate_limited" ? 4 : 1)) return message;
       log.warn("the relay does not answer; trying again", { collection, attempt, error: explain(error) });
-      await sleep(waitMs ?? Math.min(500 * 2 ** (attempt - 1), 30_000), undefined, { signal });
+      await sleep(waitMs ?? Math.min(retryMs * 2 ** (attempt - 1), 30_000), undefined, { signal });
     }
   }
 }

@@ -1,11 +1,12 @@
 import { decode } from "@atproto/lex-cbor";
 import { lexToJson } from "@atproto/lex-json";
+import type { Cid } from "@atproto/lex-data";
 import { readCarStream, Repo, verifyCommitSig, BlockMap, MemoryBlockstore } from "@atproto/repo";
 import type { CommitEvent } from "../../core/index.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import { isObject } from "../../core/lexicons/document.ts";
 import { get, xrpcUrl } from "./answer.ts";
-import { FetchError } from "./failure.ts";
+import { FetchError, isTooLarge, toFailure } from "./failure.ts";
 
 export interface RepoExport {
   rev: string;
@@ -13,29 +14,26 @@ export interface RepoExport {
   events(): AsyncGenerator<CommitEvent>;
 }
 
-/** A repo above this is listed page by page instead: its blocks are held in memory until its tree is walked. */
-const maxRepoBytes = 256 * 1024 * 1024;
-
-/** The repo is too large for this way; the caller lists it. */
-export class RepoTooLarge extends Error {}
-
 /**
  * `com.atproto.sync.getRepo`: each block is checked against its CID while it arrives, the commit against the account's
- * key, and the records against the commit's tree.
+ * key, and the records against the commit's tree. Undefined for a repo that is larger than what `fetch` reads, since its
+ * blocks are held in memory until its tree is walked: such a one is listed page by page.
  */
 export async function getRepo(
   fetch: OutgoingFetch,
   ask: { pds: string; did: string; collections: readonly string[]; signingKey: string },
   signal: AbortSignal,
-): Promise<RepoExport> {
+): Promise<RepoExport | undefined> {
   const { pds, did, collections, signingKey } = ask;
-  const response = await get(
-    fetch,
-    xrpcUrl(pds, "com.atproto.sync.getRepo", { did }),
-    signal,
-    "application/vnd.ipld.car",
-  );
-  const { root, blocks } = await readBlocks(response);
+  const url = xrpcUrl(pds, "com.atproto.sync.getRepo", { did });
+  const received = await get(fetch, url, signal, "application/vnd.ipld.car")
+    .then((response) => readBlocks(did, response))
+    .catch((error: unknown) => {
+      if (isTooLarge(error)) return undefined;
+      throw error;
+    });
+  if (!received) return undefined;
+  const { root, blocks } = received;
   const repo = await invalidUnless(did, "its commit or tree cannot be read", async () =>
     Repo.load(new MemoryBlockstore(blocks), root),
   );
@@ -72,21 +70,19 @@ export async function getRepo(
   };
 }
 
-async function readBlocks(
-  response: Response,
-): Promise<{ root: Parameters<typeof Repo.load>[1] & object; blocks: BlockMap }> {
-  const body = response.body ?? [];
-  const { roots, blocks: stream } = await readCarStream(body as AsyncIterable<Uint8Array>);
-  const [root] = roots;
-  if (!root) throw new FetchError("repo_invalid", "the export has no root");
+async function readBlocks(did: string, response: Response): Promise<{ root: Cid; blocks: BlockMap }> {
   const blocks = new BlockMap();
-  let size = 0;
-  for await (const { cid, bytes } of stream) {
-    size += bytes.length;
-    if (size > maxRepoBytes) throw new RepoTooLarge(`the export has more than ${maxRepoBytes} bytes`);
-    blocks.set(cid, bytes);
+  try {
+    const { roots, blocks: stream } = await readCarStream((response.body ?? []) as AsyncIterable<Uint8Array>);
+    for await (const { cid, bytes } of stream) blocks.set(cid, bytes);
+    const [root] = roots;
+    if (root) return { root, blocks };
+  } catch (cause) {
+    // What breaks off is the network's trouble; what is complete and wrong is the host's.
+    if (toFailure(cause).kind !== "other") throw cause;
+    throw new FetchError("repo_invalid", `the export of ${did} is not usable`, { cause });
   }
-  return { root, blocks };
+  throw new FetchError("repo_invalid", `the export of ${did} has no root`);
 }
 
 async function invalidUnless<T>(did: string, what: string, work: () => Promise<T>): Promise<T> {

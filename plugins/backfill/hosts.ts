@@ -1,14 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { toFailure, type Failure } from "./failure.ts";
+import { blamesHost, toFailure, type Failure } from "./failure.ts";
 
 export interface HostLimits {
   /** Requests in flight to all hosts together. */
   total: number;
   /** Requests in flight to one host. */
   perHost: number;
+  /** How long a host that fails is left alone for the first time. @default 500 */
+  coolDownMs?: number;
   /** Failures in a row after which a host counts as down. @default 6 */
   downAfter?: number;
-  /** The same where it keeps answering 429. @default 12 */
+  /** The same where it keeps answering 429. @default twice as many */
   downAfterRateLimits?: number;
   /** Unix milliseconds. */
   now: () => number;
@@ -50,19 +52,27 @@ export interface Hosts {
   request<T>(host: string, signal: AbortSignal, send: () => Promise<T>): Promise<T>;
   /** How many more units of a host to take in hand, when so many are. */
   room(host: string, inHand: number): number;
+  /** Why a host is down; undefined for one that is not. */
+  down(host: string): Failure | undefined;
 }
 
 /** Units in hand for each request that may be in flight, so that the next is ready when one ends. */
 const unitsPerRequest = 4;
 
-const baseCoolMs = 500;
 const maxCoolMs = 120_000;
 
 /** A pause up to this long is waited for in place; for a longer one the unit goes back into the queue. */
 const patienceMs = 1500;
 
 export function createHosts(limits: HostLimits): Hosts {
-  const { total, perHost, downAfter = 6, downAfterRateLimits = 12, now } = limits;
+  const {
+    total,
+    perHost,
+    coolDownMs = 500,
+    downAfter = 6,
+    downAfterRateLimits = 2 * downAfter,
+    now,
+  } = limits;
   const hosts = new Map<string, Host>();
   let waiting: { host: Host; go: () => void }[] = [];
   let inFlight = 0;
@@ -128,7 +138,7 @@ export function createHosts(limits: HostLimits): Hosts {
     host.failedAt = now();
     const isRateLimit = failure.kind === "rate_limited";
     const count = isRateLimit ? ++host.rateLimits : ++host.failures;
-    const doubled = Math.min(baseCoolMs * 2 ** (count - 1), maxCoolMs);
+    const doubled = Math.min(coolDownMs * 2 ** (count - 1), maxCoolMs);
     host.coolUntil = now() + (failure.waitMs ?? doubled);
     host.isDown = host.failures >= downAfter || host.rateLimits >= downAfterRateLimits;
   }
@@ -148,10 +158,12 @@ export function createHosts(limits: HostLimits): Hosts {
   return {
     async request(name, signal, send) {
       const host = hostOf(name);
+      signal.throwIfAborted(); // a request that begins after the abort would not notice it
       await awaitCool(name, host, signal);
       await permit(host, signal);
       const sentAt = now();
       try {
+        signal.throwIfAborted();
         await awaitCool(name, host, signal); // it may have failed while this request waited its turn
         const result = await send();
         host.failures = 0;
@@ -160,8 +172,7 @@ export function createHosts(limits: HostLimits): Hosts {
       } catch (error) {
         if (!signal.aborted && !(error instanceof HostUnavailable)) {
           const failure = toFailure(error);
-          // An answer that says no is an answer: the host works.
-          if (failure.retryable) failed(host, sentAt, failure);
+          if (blamesHost(failure)) failed(host, sentAt, failure);
           else host.failures = host.rateLimits = 0;
         }
         throw error;
@@ -170,6 +181,10 @@ export function createHosts(limits: HostLimits): Hosts {
         inFlight -= 1;
         next();
       }
+    },
+    down(name) {
+      const host = hosts.get(name);
+      return host?.isDown ? host.last : undefined;
     },
     room(name, inHand) {
       const host = hosts.get(name);

@@ -2,7 +2,9 @@ import { connect } from "../../core/db/database.ts";
 import { isLocal } from "../../core/config/resolve.ts";
 import { createOutgoingFetch } from "../../core/http/outgoing.ts";
 import { definePlugin } from "../../core/index.ts";
+import { createArchive } from "../firehose/archive/archive.ts";
 import { backfillAdmin } from "./admin.ts";
+import { startArchiveRun } from "./archive-run.ts";
 import { backfillCommand } from "./command.ts";
 import { createDetails } from "./details.ts";
 import { createHub } from "./hub.ts";
@@ -13,11 +15,17 @@ import type { Method } from "./plan.ts";
 import { databaseInfo, poolSize } from "./pool.ts";
 import { keepRetention } from "./retention.ts";
 import { defineSettings } from "./settings.ts";
+import { startRun } from "./run.ts";
 import { createSupervisor } from "./supervisor.ts";
 import { createUnits } from "./units.ts";
 import { resolveHandle } from "../../core/identity/handle.ts";
 
 export interface BackfillOptions {
+  /**
+   * A Jetstream with an archive: jobs that cover whole collections are read out of it. The key of a hosted one is in the
+   * environment variable JETSTREAM_API_KEY unless it is given here. @default none
+   */
+  archive?: { url: string; key?: string };
   /** How repos are fetched. @default chosen for each job, which says why */
   method?: Method;
   /** A process that is silent for this long is taken for dead, and others go on with what it had in hand. @default 15_000 */
@@ -26,6 +34,10 @@ export interface BackfillOptions {
   pollMs?: number;
   /** How long one page may take. @default 30_000 */
   pageTimeoutMs?: number;
+  /** How long a host that fails is left alone for the first time; it doubles with each failure in a row. @default 500 */
+  coolDownMs?: number;
+  /** Failures in a row after which a host counts as down for the job, and its repos as failed. @default 6 */
+  downAfter?: number;
 }
 
 /** What other plugins get. */
@@ -45,7 +57,13 @@ export const backfill = definePlugin({
   migrations,
   remoteCommands: { backfill: backfillCommand },
   async setup(app, options: BackfillOptions): Promise<BackfillApi> {
-    const { leaseMs = 15_000, pollMs = 500, pageTimeoutMs = 30_000 } = options;
+    const {
+      leaseMs = 15_000,
+      pollMs = 500,
+      pageTimeoutMs = 30_000,
+      coolDownMs = 500,
+      downAfter = 6,
+    } = options;
     const settings = defineSettings(app);
     const size = poolSize(app, settings.concurrency());
     // Its own connections, so that live events and requests keep theirs; SQLite has one writer, whoever asks.
@@ -58,6 +76,8 @@ export const backfill = definePlugin({
       timeoutMs: pageTimeoutMs,
       maxResponseBytes: maxPageBytes,
     });
+    const archive =
+      options.archive && createArchive({ base: options.archive.url, key: archiveKey(app, options) });
     const jobs = createJobs(app);
     const units = createUnits(db, leaseMs);
     const hub = createHub();
@@ -68,22 +88,27 @@ export const backfill = definePlugin({
       units,
       hub,
       configured: options.method,
-      hasArchive: false,
+      hasArchive: archive !== undefined,
       pollMs,
-      run: (jobId, method) => ({
-        app,
-        db,
-        pipeline,
-        fetch,
-        jobs,
-        units,
-        hub,
-        concurrency: settings.concurrency(),
-        discoveryWindow: settings.discoveryWindow,
-        leaseMs,
-        jobId,
-        method,
-      }),
+      run: (jobId, method) =>
+        method === "archive" && archive
+          ? startArchiveRun({ app, db, pipeline, archive, jobs, hub, leaseMs, jobId })
+          : startRun({
+              app,
+              db,
+              pipeline,
+              fetch,
+              jobs,
+              units,
+              hub,
+              concurrency: settings.concurrency(),
+              discoveryWindow: settings.discoveryWindow,
+              leaseMs,
+              coolDownMs,
+              downAfter,
+              jobId,
+              method,
+            }),
     });
 
     const start = async (request: JobRequest, actor: string | null = null): Promise<JobRow> => {
@@ -104,9 +129,7 @@ export const backfill = definePlugin({
       hub,
       start,
       changed: supervisor.nudge,
-      async retryFailed(id) {
-        await units.retryFailed(id);
-      },
+      retryFailed: units.retryFailed,
       resolveHandle: (handle) => resolveHandle(handle, app),
     });
     databaseInfo(app, size, settings);
@@ -119,3 +142,10 @@ export const backfill = definePlugin({
     return { start };
   },
 });
+
+function archiveKey(
+  { config }: { config: { env: Readonly<Record<string, string | undefined>> } },
+  { archive }: BackfillOptions,
+): string | undefined {
+  return archive?.key ?? config.env["JETSTREAM_API_KEY"];
+}

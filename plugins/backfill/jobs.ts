@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { PluginApp } from "../../core/index.ts";
 import type { Queries, SqlValue } from "../../core/db/database.ts";
-import { jobColumns, type JobRequest, type JobRow, type JobStage, type JobStatus } from "./job.ts";
+import { jobColumns, type JobRequest, type JobRow, type JobStatus } from "./job.ts";
 import type { Plan } from "./plan.ts";
 
 export type Act = "cancel" | "pause" | "resume" | "retry-failed";
@@ -16,7 +16,8 @@ export interface Jobs {
   active(): Promise<{ id: string; status: JobStatus }[]>;
   /** The job after it, or undefined when its status does not allow the act. */
   act(id: string, act: Act): Promise<JobRow | undefined>;
-  setStage(id: string, stage: JobStage): Promise<void>;
+  /** A running job gets further; false when it is there already. */
+  setStage(id: string, stage: "discovering_repos" | "resolving_and_fetching"): Promise<boolean>;
   setPlan(id: string, plan: Plan): Promise<void>;
   /** Counts what the units say. */
   refresh(id: string): Promise<JobRow | undefined>;
@@ -59,6 +60,16 @@ export function createJobs({ db, clock }: Pick<PluginApp, "db" | "clock">): Jobs
     AND NOT EXISTS (SELECT 1 FROM happyview_backfill_discovery d
       WHERE d.job_id = happyview_backfill_jobs.id AND d.status = 'pending')`;
 
+  const recount = async (id: string, condition: string): Promise<JobRow | undefined> => {
+    const counts = await countUnits(db, id);
+    return update(
+      `total_repos = ?, resolved_repos = ?, processed_repos = ?, failed_repos = ?, total_records = ?,
+       removed_records = ?, error_counts = ?`,
+      `id = ? AND ${condition}`,
+      [...counts, id],
+    );
+  };
+
   return {
     async create({ collection, dids, method }) {
       const id = randomUUID();
@@ -85,30 +96,20 @@ export function createJobs({ db, clock }: Pick<PluginApp, "db" | "clock">): Jobs
       return update(set, `id = ? AND status IN (${from})`, params);
     },
     async setStage(id, stage) {
-      await db.run("UPDATE happyview_backfill_jobs SET stage = ? WHERE id = ? AND stage <> ?", [
-        stage,
-        id,
-        stage,
-      ]);
+      const before = stage === "discovering_repos" ? "'pending'" : "'pending', 'discovering_repos'";
+      const sql = `UPDATE happyview_backfill_jobs SET stage = ? WHERE id = ? AND status = 'running' AND stage IN (${before})`;
+      return (await db.run(sql, [stage, id])) > 0;
     },
     async setPlan(id, plan) {
       await db.run("UPDATE happyview_backfill_jobs SET plan = ? WHERE id = ?", [JSON.stringify(plan), id]);
     },
-    async refresh(id) {
-      const counts = await countUnits(db, id);
-      return update(
-        `total_repos = ?, resolved_repos = ?, processed_repos = ?, failed_repos = ?, total_records = ?,
-         removed_records = ?, error_counts = ?`,
-        "id = ? AND status IN ('running', 'pausing', 'cancelling')",
-        [...counts, id],
-      );
-    },
+    refresh: (id) => recount(id, "status IN ('running', 'pausing', 'cancelling')"),
     async rest(id) {
       await this.refresh(id);
       const at = clock.timestamp();
       const notFound = `(SELECT min('the repos of ' || d.collection || ' could not all be found: ' || d.error)
         FROM happyview_backfill_discovery d WHERE d.job_id = happyview_backfill_jobs.id AND d.status = 'failed')`;
-      return update(
+      const ended = await update(
         `error = CASE status WHEN 'cancelling' THEN 'cancelled by user' WHEN 'running' THEN ${notFound} ELSE error END,
          stage = CASE status WHEN 'running' THEN 'completed' ELSE stage END,
          completed_at = CASE status WHEN 'pausing' THEN completed_at ELSE ? END,
@@ -116,6 +117,8 @@ export function createJobs({ db, clock }: Pick<PluginApp, "db" | "clock">): Jobs
         `id = ? AND ((status IN ('pausing', 'cancelling') AND ${atRest}) OR (status = 'running' AND ${allDone}))`,
         [at, id],
       );
+      // Another process may have written its last units since the count above.
+      return ended && recount(id, "status = status");
     },
     fail: (id, error) =>
       update("status = 'failed', error = ?, completed_at = ?", "id = ? AND status = 'running'", [

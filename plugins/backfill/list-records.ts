@@ -4,7 +4,7 @@ import { RefusedAnswer } from "../../core/http/answer.ts";
 import { isObject } from "../../core/lexicons/document.ts";
 import { TID } from "@atproto/common-web";
 import { getJson, xrpcUrl } from "./answer.ts";
-import { FetchError } from "./failure.ts";
+import { FetchError, toFailure } from "./failure.ts";
 
 export interface RecordPage {
   events: CommitEvent[];
@@ -84,8 +84,7 @@ export async function isGone(
     await getJson(fetch, url, signal);
     return false;
   } catch (error) {
-    if (error instanceof RefusedAnswer && error.status < 500)
-      return error.error === "RecordNotFound" || /could not locate record/i.test(error.detail);
-    throw error;
+    if (!(error instanceof RefusedAnswer) || toFailure(error).retryable) throw error;
+    return error.error === "RecordNotFound" || /could not locate record/i.test(error.detail);
   }
 }

@@ -13,7 +13,6 @@ export interface Outcome {
   downHost?: string;
 }
 
-const baseRetryMs = 1000;
 const maxRetryMs = 120_000;
 
 /** What becomes of a unit whose work ended with an error. */
@@ -23,13 +22,15 @@ export function outcomeOf(
     attempts: number;
     maxAttempts: number;
     nowMs: number;
+    /** The first wait before another attempt; it doubles. */
+    retryMs: number;
     isStopping: boolean;
     isDatabaseAway: boolean;
   },
 ): Outcome {
-  const { attempts, maxAttempts, nowMs, isStopping, isDatabaseAway } = known;
+  const { attempts, maxAttempts, nowMs, retryMs, isStopping, isDatabaseAway } = known;
   if (isStopping) return { status: "pending", attempts };
-  if (isDatabaseAway) return { status: "retrying", attempts, notBefore: nowMs + baseRetryMs };
+  if (isDatabaseAway) return { status: "retrying", attempts, notBefore: nowMs + retryMs };
   if (error instanceof HostUnavailable) {
     const { failure, until, host } = error;
     // Waiting for a host is not an attempt.
@@ -39,8 +40,8 @@ export function outcomeOf(
   const failure = toFailure(error);
   if (!failure.retryable) return { status: "failed", attempts: attempts + 1, failure };
   if (failure.kind === "rate_limited")
-    return { status: "retrying", attempts, failure, notBefore: nowMs + (failure.waitMs ?? baseRetryMs) };
+    return { status: "retrying", attempts, failure, notBefore: nowMs + (failure.waitMs ?? retryMs) };
   if (attempts + 1 >= maxAttempts) return { status: "failed", attempts: attempts + 1, failure };
-  const wait = failure.waitMs ?? Math.min(baseRetryMs * 2 ** attempts, maxRetryMs);
+  const wait = failure.waitMs ?? Math.min(retryMs * 2 ** attempts, maxRetryMs);
   return { status: "retrying", attempts: attempts + 1, failure, notBefore: nowMs + wait };
 }

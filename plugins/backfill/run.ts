@@ -6,8 +6,10 @@ import type { PluginApp } from "../../core/index.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import type { Database } from "../../core/db/database.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
-import { discover } from "./discover.ts";
-import { createHosts } from "./hosts.ts";
+import { unlessAborted } from "./abort.ts";
+import { collectionsOf, discover } from "./discover.ts";
+import { blamesHost, toFailure } from "./failure.ts";
+import { createHosts, HostUnavailable } from "./hosts.ts";
 import { countersOf, type Hub } from "./hub.ts";
 import type { Jobs } from "./jobs.ts";
 import { createLedger } from "./ledger.ts";
@@ -30,6 +32,10 @@ export interface RunParts {
   concurrency: Concurrency;
   discoveryWindow: number;
   leaseMs: number;
+  /** The first pause of a host that fails. */
+  coolDownMs: number;
+  /** Failures in a row after which a host counts as down. */
+  downAfter: number;
   jobId: string;
   method: Method;
 }
@@ -51,7 +57,7 @@ const lookEveryMs = 500;
 const directoryDownAfter = 20;
 
 export function startRun(parts: RunParts): Run {
-  const { app, db, jobs, units, hub, jobId, concurrency, leaseMs } = parts;
+  const { app, db, jobs, units, hub, jobId, concurrency, leaseMs, coolDownMs, downAfter } = parts;
   const { resolution, pds, didsPerPds, maxAttempts } = concurrency;
   const { now } = app.clock;
   const { log } = app;
@@ -59,10 +65,11 @@ export function startRun(parts: RunParts): Run {
   const stopping = new AbortController();
   const { signal } = stopping;
   const ledger = createLedger({ db, log, jobId, token });
-  const hosts = createHosts({ total: pds * didsPerPds, perHost: didsPerPds, now });
+  const hosts = createHosts({ total: pds * didsPerPds, perHost: didsPerPds, coolDownMs, downAfter, now });
   const directories = createHosts({
     total: resolution,
     perHost: resolution,
+    coolDownMs,
     downAfter: directoryDownAfter,
     now,
   });
@@ -78,7 +85,7 @@ export function startRun(parts: RunParts): Run {
     const { did } = unit;
     try {
       const host = (unit.pdsEndpoint ??= await lookUp(did));
-      if (hosts.room(host, perHost.get(host) ?? 0) === 0) {
+      if (!hosts.down(host) && hosts.room(host, perHost.get(host) ?? 0) === 0) {
         ledger.note({ unit, status: "pending" });
         waitingHosts.add(host);
         return;
@@ -93,7 +100,16 @@ export function startRun(parts: RunParts): Run {
 
   async function lookUp(did: string): Promise<string> {
     const directory = new URL(documentUrl(did, app.config.network.plcUrl)).origin;
-    const endpoint = await directories.request(directory, signal, () => app.identity.pds(did));
+    const endpoint = await directories
+      .request(directory, signal, () => unlessAborted(signal, app.identity.pds(did)))
+      .catch((error: unknown) => {
+        const failure = toFailure(error);
+        // Everybody waits for the one directory; that it is away is nobody's attempt.
+        const isAway = did.startsWith("did:plc:") && blamesHost(failure) && !signal.aborted;
+        throw isAway
+          ? new HostUnavailable(directory, now() + (failure.waitMs ?? 2 * coolDownMs), failure)
+          : error;
+      });
     hub.emit(jobId, { type: "repo_resolved", did, pds_endpoint: endpoint });
     return endpoint;
   }
@@ -111,6 +127,7 @@ export function startRun(parts: RunParts): Run {
 
   const work = {
     db,
+    collections: [] as string[],
     identity: app.identity,
     pipeline: parts.pipeline,
     fetch: parts.fetch,
@@ -126,6 +143,7 @@ export function startRun(parts: RunParts): Run {
       attempts,
       maxAttempts,
       nowMs: now(),
+      retryMs: 2 * coolDownMs,
       isStopping: signal.aborted,
       isDatabaseAway,
     });
@@ -151,8 +169,13 @@ export function startRun(parts: RunParts): Run {
   async function fill(): Promise<boolean> {
     let taken = 0;
     for (const host of waitingHosts) {
+      const reason = hosts.down(host);
+      if (reason) {
+        waitingHosts.delete(host);
+        await units.failHost(jobId, host, reason);
+      }
       const room = Math.min(hosts.room(host, perHost.get(host) ?? 0), windowSize - inHand.size);
-      if (room === 0) continue;
+      if (room <= 0) continue;
       const claimed = await units.claim(jobId, token, host, room);
       if (claimed.length < room) waitingHosts.delete(host);
       taken += begin(claimed);
@@ -181,8 +204,7 @@ export function startRun(parts: RunParts): Run {
   }
 
   async function findRepos(): Promise<void> {
-    await jobs.setStage(jobId, "discovering_repos");
-    hub.emit(jobId, { type: "job_stage_changed", stage: "discovering_repos" });
+    await reach("discovering_repos");
     await discover({
       db,
       fetch: parts.fetch,
@@ -192,12 +214,16 @@ export function startRun(parts: RunParts): Run {
       jobId,
       token,
       leaseMs,
+      retryMs: coolDownMs,
       window: parts.discoveryWindow,
       signal,
       found: () => wake(),
     });
-    await jobs.setStage(jobId, "resolving_and_fetching");
-    hub.emit(jobId, { type: "job_stage_changed", stage: "resolving_and_fetching" });
+    await reach("resolving_and_fetching");
+  }
+
+  async function reach(stage: Parameters<Jobs["setStage"]>[1]): Promise<void> {
+    if (await jobs.setStage(jobId, stage)) hub.emit(jobId, { type: "job_stage_changed", stage });
   }
 
   async function fetchRepos(): Promise<void> {
@@ -218,6 +244,7 @@ export function startRun(parts: RunParts): Run {
   }
 
   async function run(): Promise<void> {
+    work.collections = await collectionsOf(db, jobId);
     await units.release(jobId);
     const discovery = findRepos().finally(() => {
       isDiscovering = false;

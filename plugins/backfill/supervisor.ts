@@ -5,7 +5,7 @@ import { countersOf, type Hub } from "./hub.ts";
 import type { Jobs } from "./jobs.ts";
 import type { JobRow } from "./job.ts";
 import { plan, type Method } from "./plan.ts";
-import { startRun, type Run, type RunParts } from "./run.ts";
+import type { Run } from "./run.ts";
 import type { Units } from "./units.ts";
 
 export interface SupervisorParts {
@@ -17,7 +17,7 @@ export interface SupervisorParts {
   configured: Method | undefined;
   hasArchive: boolean;
   pollMs: number;
-  run(jobId: string, method: Method): RunParts;
+  run(jobId: string, method: Method): Run;
 }
 
 /** Sees to it that this process works on every running job, and that requests to pause and cancel come true. */
@@ -34,6 +34,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
   let timer: NodeJS.Timeout | undefined;
   let looking: Promise<void> | undefined;
   let askedMeanwhile = false;
+  let isStarted = false;
   let isClosed = false;
 
   async function look(): Promise<void> {
@@ -53,7 +54,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     if (job?.status !== "running") return;
     const method = await prepare(job);
     if (method === undefined) return;
-    const run = startRun(parts.run(id, method));
+    const run = parts.run(id, method);
     runs.set(id, run);
     void run.over.then(async () => {
       runs.delete(id);
@@ -118,6 +119,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
   }
 
   function nudge(): void {
+    if (!isStarted) return; // a command without background work, or a server that is not ready
     if (looking || isClosed) {
       askedMeanwhile = true;
       return;
@@ -134,6 +136,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
 
   return {
     start() {
+      isStarted = true;
       timer = setInterval(nudge, parts.pollMs);
       nudge();
     },

@@ -7,8 +7,10 @@ export interface Progress {
   rev: string;
   /** Collections listed to their end. */
   done: string[];
-  /** Where the listing of the next collection goes on. */
-  at?: { collection: string; cursor: string };
+  /** Where the listing of the next collection goes on; null when only what vanished is left to look for. */
+  at?: { collection: string; cursor: string | null };
+  /** Records so far that are not what their CIDs say. */
+  rejected?: number;
 }
 
 export type UnitStatus = "pending" | "running" | "retrying" | "completed" | "failed";

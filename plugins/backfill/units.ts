@@ -17,6 +17,7 @@ export interface Units {
   release(jobId: string, token?: string): Promise<void>;
   /** Units that wait for such a host fail for its reason. */
   failHost(jobId: string, host: string, failure: Failure): Promise<void>;
+  /** Queues what failed once more, the search for repos too; how many that were. */
   retryFailed(jobId: string): Promise<number>;
   /** Unfinished ones. */
   left(jobId: string): Promise<number>;
@@ -55,11 +56,13 @@ export function createUnits(db: Database, leaseMs: number): Units {
       if (!some) return [];
       const rows = await db.transaction((tx) =>
         tx.all<UnitRow>(
-          `UPDATE happyview_backfill_repos SET status = 'running', claimed_by = ?, lease_until = ${now} + ${lease}
-           WHERE job_id = ? AND did IN (
+          // Materialized: inside of IN it would be asked anew for row after row, and each time take others.
+          `WITH picked AS MATERIALIZED (
              SELECT did FROM happyview_backfill_repos WHERE ${waits} ORDER BY did LIMIT ? ${lock})
+           UPDATE happyview_backfill_repos SET status = 'running', claimed_by = ?, lease_until = ${now} + ${lease}
+           WHERE job_id = ? AND did IN (SELECT did FROM picked)
            RETURNING ${unitColumns}`,
-          [token, jobId, ...of, limit],
+          [...of, limit, token, jobId],
         ),
       );
       return rows.map(toUnit);
@@ -94,12 +97,19 @@ export function createUnits(db: Database, leaseMs: number): Units {
       );
     },
     retryFailed: (jobId) =>
-      db.run(
-        `UPDATE happyview_backfill_repos SET status = 'pending', attempts = 0, not_before = 0, error_kind = NULL, error = NULL,
-           pds_endpoint = NULL
-         WHERE job_id = ? AND status = 'failed'`,
-        [jobId],
-      ),
+      db.transaction(async (tx) => {
+        const repos = await tx.run(
+          `UPDATE happyview_backfill_repos SET status = 'pending', attempts = 0, not_before = 0, error_kind = NULL,
+             error = NULL, pds_endpoint = NULL
+           WHERE job_id = ? AND status = 'failed'`,
+          [jobId],
+        );
+        const collections = await tx.run(
+          "UPDATE happyview_backfill_discovery SET status = 'pending', error = NULL WHERE job_id = ? AND status = 'failed'",
+          [jobId],
+        );
+        return repos + collections;
+      }),
     async left(jobId) {
       const row = await db.get<{ n: number }>(
         `SELECT count(*) AS n FROM happyview_backfill_repos WHERE job_id = ? AND status IN ('pending', 'running', 'retrying')`,

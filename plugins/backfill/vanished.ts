@@ -1,3 +1,4 @@
+import { unlessAborted } from "./abort.ts";
 import type { CommitEvent, PluginApp } from "../../core/index.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
 
@@ -9,7 +10,11 @@ const pageSize = 500;
  * Returns how many were removed.
  */
 export async function removeVanished(
-  { db, pipeline }: { db: PluginApp["db"]; pipeline: Pick<Pipeline, "ingestMany"> },
+  {
+    db,
+    pipeline,
+    signal,
+  }: { db: PluginApp["db"]; pipeline: Pick<Pipeline, "ingestMany">; signal: AbortSignal },
   { did, collection, rev }: { did: string; collection: string; rev: string },
   isGone: (rkey: string) => Promise<boolean>,
 ): Promise<number> {
@@ -24,7 +29,7 @@ export async function removeVanished(
     for (const { rkey } of rows)
       if (await isGone(rkey))
         events.push({ kind: "commit", action: "delete", did, collection, rkey, rev, cid: "" });
-    if (events.length > 0) removed += (await pipeline.ingestMany(events)).stored;
+    if (events.length > 0) removed += (await unlessAborted(signal, pipeline.ingestMany(events))).stored;
     const last = rows.at(-1);
     if (!last || rows.length < pageSize) return removed;
     after = last.uri;

@@ -1,8 +1,9 @@
-import type { Intake, CommitEvent, PluginApp } from "../../core/index.ts";
+import type { CommitEvent, PluginApp } from "../../core/index.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
-import { FetchError, toFailure } from "./failure.ts";
-import { getRepo, RepoTooLarge } from "./get-repo.ts";
+import { unlessAborted } from "./abort.ts";
+import { blamesHost, FetchError, toFailure } from "./failure.ts";
+import { getRepo } from "./get-repo.ts";
 import { HostUnavailable, type Hosts } from "./hosts.ts";
 import { currentRev, isGone, listRecords } from "./list-records.ts";
 import type { Method } from "./plan.ts";
@@ -11,6 +12,8 @@ import { removeVanished } from "./vanished.ts";
 
 export interface WorkParts {
   db: PluginApp["db"];
+  /** All that the job asks for: an export has them all, wherever the account was found so far. */
+  collections: readonly string[];
   identity: PluginApp["identity"];
   pipeline: Pick<Pipeline, "ingestMany">;
   fetch: OutgoingFetch;
@@ -34,48 +37,52 @@ export async function workOn(
   method: Method,
   parts: WorkParts,
 ): Promise<void> {
+  if (!unit.progress) unit.records = 0; // all of it is counted once more
   const todo = (): string[] => unit.collections.filter((name) => !unit.progress?.done.includes(name));
-  if (method === "getRepo" && !unit.progress?.at) {
-    try {
-      return await takeRepo(unit, todo(), parts);
-    } catch (error) {
-      if (!(error instanceof RepoTooLarge)) throw error;
-    }
+  const isTaken =
+    method === "getRepo" && todo().length > 0 && !unit.progress?.at && (await takeRepo(unit, parts));
+  if (!isTaken) {
+    const ask = { pds: unit.pdsEndpoint, did: unit.did };
+    unit.progress ??= {
+      rev: await request(unit, parts, () => currentRev(parts.fetch, ask, parts.signal)),
+      done: [],
+    };
+    for (const collection of todo()) await listCollection(unit, unit.progress, collection, parts);
   }
-  const ask = { pds: unit.pdsEndpoint, did: unit.did };
-  unit.progress ??= {
-    rev: await request(unit, parts, () => currentRev(parts.fetch, ask, parts.signal)),
-    done: [],
-  };
-  for (const collection of todo()) await listCollection(unit, unit.progress, collection, parts);
+  const rejected = unit.progress?.rejected ?? 0;
+  if (rejected === 0) return;
+  unit.progress = null; // whoever tries again lists it once more
+  throw new FetchError("cid_mismatch", `${rejected} records of ${unit.did} are not what their CIDs say`);
 }
 
-async function takeRepo(
-  unit: Unit & { pdsEndpoint: string },
-  collections: readonly string[],
-  parts: WorkParts,
-): Promise<void> {
+/** False for a repo that is too large to be taken whole. */
+async function takeRepo(unit: Unit & { pdsEndpoint: string }, parts: WorkParts): Promise<boolean> {
   const { did, pdsEndpoint: pds } = unit;
-  const { signingKey } = await parts.identity.resolve(did);
+  const done = unit.progress?.done ?? [];
+  const collections = parts.collections.filter((name) => !done.includes(name));
+  const { signingKey } = await unlessAborted(parts.signal, parts.identity.resolve(did));
   if (!signingKey) throw new FetchError("did_doc_invalid", `the DID document of ${did} has no signing key`);
   const repo = await request(unit, parts, () =>
     getRepo(parts.fetch, { pds, did, collections, signingKey }, parts.signal),
   );
+  if (!repo) return false;
   const present = new Set<string>();
   let chunk: CommitEvent[] = [];
+  let rejected = unit.progress?.rejected ?? 0;
   for await (const event of repo.events()) {
     present.add(`${event.collection}/${event.rkey}`);
     chunk.push(event);
     if (chunk.length < chunkSize) continue;
-    await takeIn(unit, chunk, parts);
+    rejected += await takeIn(unit, chunk, parts);
     chunk = [];
   }
-  await takeIn(unit, chunk, parts);
+  rejected += await takeIn(unit, chunk, parts);
   for (const collection of collections) {
     const gone = async (rkey: string): Promise<boolean> => !present.has(`${collection}/${rkey}`);
     unit.removed += await removeVanished(parts, { did, collection, rev: repo.rev }, gone);
   }
-  unit.progress = { rev: repo.rev, done: [...(unit.progress?.done ?? []), ...collections] };
+  unit.progress = { rev: repo.rev, done: [...done, ...collections], rejected };
+  return true;
 }
 
 async function listCollection(
@@ -86,42 +93,42 @@ async function listCollection(
 ): Promise<void> {
   const { did, pdsEndpoint: pds } = unit;
   const { fetch, signal } = parts;
-  const { rev } = progress;
+  const { rev, done } = progress;
+  let { rejected = 0 } = progress;
+  const advance = (next: Pick<Progress, "done" | "at">): void => {
+    unit.progress = { rev, rejected, ...next };
+    unit.attempts = 0;
+    parts.advanced(unit);
+  };
   const seen = new Set<string>();
   let cursor = progress.at?.collection === collection ? progress.at.cursor : undefined;
-  for (let pages = 0; ; pages++) {
+  for (let pages = 0; cursor !== null; pages++) {
     const ask = { pds, did, collection, rev, cursor };
     const page = await request(unit, parts, () => listRecords(fetch, ask, signal));
-    await takeIn(unit, page.events, parts);
-    cursor = page.cursor;
-    if (cursor === undefined) break;
-    if (seen.has(cursor) || pages >= maxPages)
-      throw new FetchError("invalid_response", `${pds} lists ${collection} of ${did} in a circle`);
-    seen.add(cursor);
-    unit.progress = { rev, done: progress.done, at: { collection, cursor } };
-    parts.advanced(unit);
+    rejected += await takeIn(unit, page.events, parts);
+    cursor = page.cursor ?? null;
+    if (cursor !== null && (seen.has(cursor) || pages >= maxPages))
+      throw new FetchError("invalid_response", `${pds} lists ${collection} of ${did} in a circle`, {
+        isFinal: true,
+      });
+    if (cursor !== null) seen.add(cursor);
+    advance({ done, at: { collection, cursor } });
   }
   const gone = (rkey: string): Promise<boolean> =>
     request(unit, parts, () => isGone(fetch, { pds, did, collection, rkey }, signal));
   unit.removed += await removeVanished(parts, { did, collection, rev }, gone);
-  unit.progress = { rev, done: [...progress.done, collection] };
+  advance({ done: [...done, collection] });
 }
 
+/** How many records were not acceptable; the others are stored, or left out by a script. */
 async function takeIn(
   unit: Unit,
   events: readonly CommitEvent[],
   { pipeline, signal }: WorkParts,
-): Promise<Intake> {
-  const intake = await Promise.race([pipeline.ingestMany(events), aborted(signal)]);
-  unit.records += intake.stored;
-  unit.attempts = 0;
-  if (intake.rejected === 0) return intake;
-  // What is right of the page is stored; the rest may be right next time, when all is listed once more.
-  unit.progress = null;
-  throw new FetchError(
-    "cid_mismatch",
-    `${intake.rejected} of ${events.length} records of ${unit.did} are not what their CIDs say`,
-  );
+): Promise<number> {
+  const { stored, rejected } = await unlessAborted(signal, pipeline.ingestMany(events));
+  unit.records += stored;
+  return rejected;
 }
 
 /** One request; a passing failure is tried again at once as the host allows, before it counts as an attempt. */
@@ -135,15 +142,8 @@ async function request<T>(
       return await hosts.request(pdsEndpoint, signal, send);
     } catch (error) {
       if (error instanceof HostUnavailable || signal.aborted) throw error;
-      const { kind, retryable } = toFailure(error);
-      if (!retryable || kind === "rate_limited" || tries >= triesPerRequest) throw error;
+      const failure = toFailure(error);
+      if (!blamesHost(failure) || failure.kind === "rate_limited" || tries >= triesPerRequest) throw error;
     }
   }
-}
-
-function aborted(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason as Error);
-    signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
-  });
 }

@@ -1,0 +1,255 @@
+import { createSocket } from "node:dgram";
+import { getServers, setServers } from "node:dns/promises";
+import { syncBuiltinESMExports } from "node:module";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createNetwork, type Network } from "../../../playground/network/network.ts";
+import { differences } from "../../core/convergence/_stream.ts";
+import { databases } from "../../setup/databases.ts";
+import {
+  fill,
+  openDatabase,
+  start,
+  startInstance,
+  status,
+  tableOf,
+  watchRequests,
+  worldOf,
+} from "./_bench.ts";
+
+async function networkOf(hosts: number, ...accounts: [host: number, records: number][]): Promise<Network> {
+  const network = await createNetwork({ seed: 17, hosts });
+  onTestFinished(network.close);
+  for (const [host, records] of accounts) await fill(await network.createAccount({ host }), status, records);
+  return network;
+}
+
+const listRecords = "com.atproto.repo.listRecords";
+
+describe.each(databases())("a backfill in trouble on $name", (subject) => {
+  test("gives up on all repos of a host that is down, on no others, and brings them when it is back", async () => {
+    const many = Array.from({ length: 70 }, (): [number, number] => [0, 1]);
+    const network = await networkOf(2, ...many, [1, 3], [1, 150]);
+    const back = network.faults.add({ service: "pds", host: 0, status: 503 });
+    const seen = watchRequests(network);
+    const instance = await start(subject, { network });
+    const job = await instance.finish({});
+    expect(job).toMatchObject({
+      total_repos: 72,
+      processed_repos: 72,
+      failed_repos: 70,
+      total_records: 153,
+      error_counts: { pds_server_error: 70 },
+      complete: false,
+    });
+    // Few of the repos were asked for at all.
+    expect(seen.filter(({ method }) => method === "getLatestCommit").length).toBeLessThan(30);
+    const { body } = await instance.ask<{ pds_endpoints: unknown[] }>(`GET /backfill/${job.id}/pds-summary`);
+    expect(body.pds_endpoints).toMatchObject([
+      { pds_endpoint: network.pds[0]?.url, total_repos: 70, completed_repos: 0, failed_repos: 70 },
+      { pds_endpoint: network.pds[1]?.url, total_repos: 2, completed_repos: 2, failed_repos: 0 },
+    ]);
+    type Errors = { errors: { did: string }[]; cursor: string | null };
+    const errors = async (query: string): Promise<Errors> =>
+      (await instance.ask<Errors>(`GET /backfill/${job.id}/errors${query}`)).body;
+    const first = await errors("?limit=60");
+    expect(first).toMatchObject({
+      cursor: first.errors[59]?.did,
+      errors: expect.arrayContaining([
+        {
+          did: expect.any(String),
+          pds_endpoint: network.pds[0]?.url,
+          kind: "pds_server_error",
+          message: expect.stringContaining("503"),
+          attempts: expect.any(Number),
+        },
+      ]),
+    });
+    expect((await errors(`?cursor=${first.cursor}`)).errors).toHaveLength(10);
+    expect(
+      (await instance.ask<{ repos: unknown[] }>(`GET /backfill/${job.id}/repos?phase=failed&limit=100`)).body
+        .repos,
+    ).toHaveLength(70);
+
+    back();
+    expect(await instance.ask(`POST /backfill/${job.id}/retry-failed`)).toEqual({
+      status: 200,
+      body: { id: job.id, status: "running" },
+    });
+    expect(await instance.reaches(job.id, "completed")).toMatchObject({
+      failed_repos: 0,
+      total_repos: 72,
+      total_records: 223,
+      error_counts: {},
+      complete: true,
+      stage: "completed",
+    });
+    expect(differences(await tableOf(instance), worldOf(network))).toEqual([]);
+    expect(instance.events.map(({ type }) => type)).toContain("backfill.retried");
+  });
+
+  test("looks for repos once more where the relay had failed", async () => {
+    const network = await networkOf(1, [0, 3]);
+    const back = network.faults.add({ service: "relay", status: 404 });
+    const instance = await start(subject, { network });
+    const job = await instance.finish({ collection: status });
+    expect(job).toMatchObject({
+      total_repos: 0,
+      complete: false,
+      error: expect.stringContaining(`the repos of ${status} could not all be found: `),
+    });
+    back();
+    await instance.ask(`POST /backfill/${job.id}/retry-failed`);
+    expect(await instance.reaches(job.id, "completed")).toMatchObject({
+      total_repos: 1,
+      total_records: 3,
+      error: null,
+      complete: true,
+    });
+  });
+
+  test("ends with the rest of a repo, whose last page never comes", async () => {
+    const network = await networkOf(1, [0, 250]);
+    network.faults.add({
+      method: listRecords,
+      lie: (truth, { params }) =>
+        (params.get("cursor") ?? "r999") < "r100" ? { status: 500, body: "{}" } : truth,
+    });
+    const instance = await start(subject, { network });
+    const job = await instance.finish({});
+    expect(job).toMatchObject({ failed_repos: 1, total_records: 200, error_counts: { pds_server_error: 1 } });
+    // When the host has mended it, only that page is fetched.
+    network.faults.clear();
+    const seen = watchRequests(network);
+    await instance.ask(`POST /backfill/${job.id}/retry-failed`);
+    expect(await instance.reaches(job.id, "completed")).toMatchObject({ total_records: 250, complete: true });
+    expect(
+      seen.filter(({ method }) => method === "listRecords").map(({ params }) => params.get("cursor")),
+    ).toEqual(["r050", "r000"]);
+    expect(differences(await tableOf(instance), worldOf(network))).toEqual([]);
+  });
+
+  test("counts the right records of a list in which some are wrong, and knows them when they are right", async () => {
+    const network = await networkOf(1, [0, 250]);
+    network.faults.add({
+      method: listRecords,
+      lie(truth) {
+        const { records, cursor } = JSON.parse(String(truth.body)) as {
+          records: { uri: string; value: object }[];
+          cursor?: string;
+        };
+        const lies = records.map((entry) =>
+          entry.uri.endsWith("7") ? { ...entry, value: { ...entry.value, text: "other" } } : entry,
+        );
+        return { ...truth, body: JSON.stringify({ records: lies, cursor }) };
+      },
+    });
+    const instance = await start(subject, { network });
+    const job = await instance.finish({});
+    expect(job).toMatchObject({ failed_repos: 1, total_records: 225, error_counts: { cid_mismatch: 1 } });
+    const { body } = await instance.ask<{ errors: { message: string }[] }>(`GET /backfill/${job.id}/errors`);
+    expect(body.errors[0]?.message).toContain("25 records");
+    expect(Object.keys(await tableOf(instance))).toHaveLength(225);
+    network.faults.clear();
+    await instance.ask(`POST /backfill/${job.id}/retry-failed`);
+    expect(await instance.reaches(job.id, "completed")).toMatchObject({
+      failed_repos: 0,
+      total_records: 250,
+      complete: true,
+    });
+    expect(differences(await tableOf(instance), worldOf(network))).toEqual([]);
+  });
+
+  test("takes no harm from a record that is nested without end", async () => {
+    const network = await networkOf(1, [0, 3]);
+    const depth = 50_000;
+    network.faults.add({
+      method: listRecords,
+      lie: (truth) => ({
+        ...truth,
+        body: String(truth.body).replace('"text":"r 1"', `"text":${"[".repeat(depth)}${"]".repeat(depth)}`),
+      }),
+    });
+    const instance = await start(subject, { network });
+    expect(await instance.finish({})).toMatchObject({ failed_repos: 1, total_records: 2, complete: false });
+    expect(Object.keys(await tableOf(instance))).toHaveLength(2);
+  });
+
+  test("asks no private address from a public instance", async () => {
+    const network = await networkOf(1, [0, 3]);
+    const seen = watchRequests(network);
+    const instance = await start(subject, { network, server: { publicUrl: "https://statuses.social" } });
+    const job = await instance.finish({ dids: [network.accounts[0]?.did] });
+    expect(job).toMatchObject({ failed_repos: 1, error_counts: { other: 1 } });
+    expect(await instance.finish({})).toMatchObject({
+      total_repos: 0,
+      error: expect.stringContaining("could not all be found"),
+      complete: false,
+    });
+    expect(seen).toEqual([]);
+  });
+
+  test("believes a handle only when its account names it too", async () => {
+    const network = await networkOf(1, [0, 3], [0, 4]);
+    const [honest, victim] = [
+      await network.createAccount({ handle: "honest.test" }),
+      await network.createAccount({ handle: "victim.test" }),
+    ];
+    await fill(honest, status, 2);
+    await answerTxt({
+      "_atproto.honest.test": `did=${honest.did}`,
+      "_atproto.liar.test": `did=${victim.did}`,
+      "_atproto.ghost.test": "did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa",
+      "_atproto.odd.test": "did=nonsense",
+    });
+    const database = await openDatabase(subject);
+    const instance = await startInstance(subject, database, { network });
+    const liars = ["ghost.test", "liar.test", "nobody.test", "odd.test"];
+    const refused = await instance.ask<{ error: string }>("POST /backfill", {
+      dids: [...liars, "@honest.test"],
+    });
+    expect(refused.status).toBe(400);
+    const [text, names] = refused.body.error.split(": ");
+    expect(text).toBe("these accounts cannot be resolved");
+    expect(names?.split(", ").toSorted()).toEqual(liars);
+    expect(await instance.finish({ dids: ["@Honest.test", honest.did] })).toMatchObject({
+      dids: [honest.did],
+      total_records: 2,
+      complete: true,
+    });
+  });
+});
+
+/** Answers the TXT questions of this process from now on, until the test ends. */
+async function answerTxt(texts: Record<string, string>): Promise<void> {
+  const socket = createSocket("udp4");
+  socket.on("message", (question, from) => {
+    const labels: string[] = [];
+    let at = 12;
+    for (let length = question[at] ?? 0; length > 0; length = question[at] ?? 0) {
+      labels.push(question.toString("latin1", at + 1, at + 1 + length));
+      at += 1 + length;
+    }
+    const asked = question.subarray(12, at + 5);
+    const text = texts[labels.join(".").toLowerCase()];
+    const header = Buffer.from(question.subarray(0, 12));
+    header.writeUInt16BE(text === undefined ? 0x8183 : 0x8180, 2); // NXDOMAIN, or an answer
+    header.writeUInt16BE(text === undefined ? 0 : 1, 6);
+    header.fill(0, 8);
+    const data = Buffer.from(text ?? "");
+    const answer = Buffer.from([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 0, 0, data.length + 1, data.length]);
+    socket.send(
+      Buffer.concat(text === undefined ? [header, asked] : [header, asked, answer, data]),
+      from.port,
+      from.address,
+    );
+  });
+  await new Promise<void>((go) => socket.bind(0, "127.0.0.1", go));
+  const before = getServers();
+  setServers([`127.0.0.1:${socket.address().port}`]);
+  syncBuiltinESMExports(); // the functions are bound to the servers
+  onTestFinished(() => {
+    setServers(before);
+    syncBuiltinESMExports();
+    socket.close();
+  });
+}
