@@ -209,11 +209,14 @@ describe.each(databases())("a backfill on $name", (subject) => {
       complete: null,
       completed_at: expect.any(String),
     });
-    expect(instance.events.at(-1)).toMatchObject({
-      type: "backfill.failed",
-      severity: "warn",
-      detail: { error },
-    });
+    // A job's end is told after it is stored.
+    await expect
+      .poll(() => instance.events.at(-1))
+      .toMatchObject({
+        type: "backfill.failed",
+        severity: "warn",
+        detail: { error },
+      });
   });
 
   test("without lexicons is completed and says so, and may be tried again", async () => {

@@ -519,10 +519,11 @@ test("a server that has begun anew is noticed by its numbers, and read by time",
 
 test("what it takes for a source", async () => {
   await using t = await testApp(v2());
-  await connected();
-  expect((await t.ready()).stream.detail).toMatchObject({
-    source: "jetstream-v2",
-    connected: true,
-    url: expect.stringContaining(`/xrpc/${socket}`),
-  });
+  await eventually(async () =>
+    expect((await t.ready()).stream.detail).toMatchObject({
+      source: "jetstream-v2",
+      connected: true,
+      url: expect.stringContaining(`/xrpc/${socket}`),
+    }),
+  );
 });

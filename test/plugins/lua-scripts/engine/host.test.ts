@@ -177,7 +177,7 @@ describe("a thread that ends while a run waits", () => {
       { host },
     );
     const settled = Promise.allSettled([waiting]);
-    await expect.poll(() => signals.length).toBe(1);
+    await expect.poll(() => signals.length, { timeout: 20_000 }).toBe(1);
     await killThread(one);
     const [result] = await settled;
     if (kind === "query") expect(result).toMatchObject({ value: { kind: "value", json: "1" } });
@@ -200,7 +200,7 @@ test("ten thousand calls that nobody answers", async () => {
     host: { "http.request": () => new Promise(() => void pending++) },
   });
   const settled = Promise.allSettled([stalled]);
-  await expect.poll(() => pending).toBe(32);
+  await expect.poll(() => pending, { timeout: 20_000 }).toBe(32);
   expect(await one.evaluate("return 1")).toBe("1");
   controller.abort(new Error("enough"));
   await settled;
