@@ -115,7 +115,7 @@ test("a silent server is left, one that answers pings is not", async () => {
 
   let pings = 0;
   await using quiet = await fakeServer({ onConnect: ({ socket }) => socket.on("ping", () => (pings += 1)) });
-  await using _other = await testApp(firehose({ url: quiet.url, idleTimeoutMs: 150, ...quick }));
+  await using _other = await testApp(firehose({ url: quiet.url, idleTimeoutMs: 900, ...quick }));
   await eventually(() => expect(pings).toBeGreaterThan(9)); // three times the timeout
   expect(quiet.connections).toHaveLength(1);
 });
