@@ -79,6 +79,7 @@ export function startRun(parts: RunParts): Run {
   /** Hosts that units wait for in the queue. */
   let waitingHosts = new Set<string>();
   let isDiscovering = true;
+  let isAsked = false;
   let wake = (): void => {};
 
   async function handle(unit: Unit): Promise<void> {
@@ -250,7 +251,8 @@ export function startRun(parts: RunParts): Run {
       isDiscovering = false;
       wake();
     });
-    await Promise.all([discovery, patiently(fetchRepos)]);
+    // Both have to end before what they hold is given back: one that still claimed units would keep them from everybody.
+    await allEnded([discovery, patiently(fetchRepos)], () => stopping.abort(new Error("the backfill stops")));
   }
 
   /** A database that is away for a while ends nothing. */
@@ -284,7 +286,7 @@ export function startRun(parts: RunParts): Run {
 
   const over = run()
     .catch((error: unknown) => {
-      if (!signal.aborted) log.error("a backfill stopped", { job: jobId, error: explain(error) });
+      if (!isAsked) log.error("a backfill stopped", { job: jobId, error: explain(error) });
     })
     .then(async () => {
       clearInterval(counter);
@@ -299,9 +301,21 @@ export function startRun(parts: RunParts): Run {
   return {
     over,
     async stop() {
+      isAsked = true;
       stopping.abort(new Error("the backfill stops"));
       wake();
       await over;
     },
   };
+}
+
+/** Waits for all; the first that fails stops the others, and its error is thrown. */
+async function allEnded(tasks: readonly Promise<void>[], stop: () => void): Promise<void> {
+  const errors: unknown[] = [];
+  const failed = (error: unknown): void => {
+    errors.push(error);
+    stop();
+  };
+  await Promise.all(tasks.map((task) => task.catch(failed)));
+  if (errors.length > 0) throw errors[0];
 }
