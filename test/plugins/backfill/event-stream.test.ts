@@ -117,7 +117,7 @@ describe.each(databases())("the event stream of a job on $name", (subject) => {
   });
 
   test("ends when the job is paused", async () => {
-    const network = await networkOf(1000);
+    const network = await networkOf(400);
     network.faults.add(slow);
     const seen = watchRequests(network);
     const instance = await start(subject, { network });
@@ -131,7 +131,7 @@ describe.each(databases())("the event stream of a job on $name", (subject) => {
   });
 
   test("tells of a job that runs in another process", async () => {
-    const network = await networkOf(600);
+    const network = await networkOf(250);
     network.faults.add({ ...slow, latencyMs: 300 });
     const database = await openDatabase(subject);
     const here = await startInstance(subject, database, { network, background: false });
@@ -146,7 +146,7 @@ describe.each(databases())("the event stream of a job on $name", (subject) => {
     expect(told.at(-1)).toMatchObject({ type: "job_completed", status: "completed" });
     expect(told.findLast(({ type }) => type === "job_counters")).toMatchObject({
       processed_repos: 1,
-      total_records: 600,
+      total_records: 250,
     });
   });
 

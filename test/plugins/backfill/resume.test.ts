@@ -328,7 +328,8 @@ describe.each(databases())("a backfill on $name that is interrupted", (subject) 
 
   test("by nothing is shared by two processes, which do nothing twice", async () => {
     const { network, seen } = await populated(...Array.from({ length: 60 }, () => 21));
-    network.faults.add({ ...patience, latencyMs: 5 });
+    const gate = Promise.withResolvers<void>();
+    network.faults.add({ ...patience, latencyMs: 0, lie: (truth) => gate.promise.then(() => truth) });
     const database = await openDatabase(subject);
     const written = [0, 0];
     const counting = [0, 1].map((i) =>
@@ -344,6 +345,14 @@ describe.each(databases())("a backfill on $name that is interrupted", (subject) 
       ),
     );
     const id = (await first?.create({})) ?? "";
+    // Nothing is answered before both have taken some in hand.
+    await eventually(async () => {
+      const row = await first?.app.db.get(
+        "SELECT count(DISTINCT claimed_by) AS n FROM happyview_backfill_repos",
+      );
+      expect(row).toEqual({ n: 2 });
+    });
+    gate.resolve();
     expect(await second?.reaches(id, "completed")).toMatchObject({
       total_repos: 60,
       processed_repos: 60,
