@@ -118,7 +118,11 @@ export function createJobs({ db, clock }: Pick<PluginApp, "db" | "clock">): Jobs
         [at, id],
       );
       // Another process may have written its last units since the count above.
-      return ended && recount(id, "status = status");
+      const counted = ended && (await recount(id, "status = status"));
+      // A user may have resumed it since then; this tells how it came to rest.
+      return (
+        counted && { ...counted, status: ended.status, error: ended.error, completed_at: ended.completed_at }
+      );
     },
     fail: (id, error) =>
       update("status = 'failed', error = ?, completed_at = ?", "id = ? AND status = 'running'", [
