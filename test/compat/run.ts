@@ -4,7 +4,19 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 
 /** The suites of the HTTP cases proven on HappyView that this version has the features for. */
-const suites = ["lexicons", "http", "jetstream", "xrpc", "lua-values", "lua-db", "dead-letters", "backfill"];
+const suites = [
+  "lexicons",
+  "http",
+  "jetstream",
+  "xrpc",
+  "lua-values",
+  "lua-db",
+  "dead-letters",
+  "backfill",
+  "users",
+  "api-clients",
+  "settings",
+];
 
 const help = `Runs the compatibility cases against the built server, where the folder with them is present.
 
