@@ -25,6 +25,11 @@ export interface CommitEvent {
   cid: string;
   /** The source has already checked that the record has this CID. */
   isVerified?: boolean;
+  /**
+   * What the repo holds at `rev`, as a backfill reads it. It counts anew where this very rev is known, so that a record
+   * passes the scripts of today; a commit that a source repeats does not.
+   */
+  isSnapshot?: boolean;
 }
 
 /** A change of an account's hosting status (account hosting spec: deleted, takendown, suspended, deactivated). */

@@ -26,8 +26,8 @@ export interface LanesParts {
   isStale(event: CommitEvent, uri: string): Promise<boolean>;
   /** An event comes out of its lane and is to be stored. */
   goOn(entry: Entry): void;
-  /** An event was skipped, or is stale. */
-  leaveOut(entry: Entry): void;
+  /** An event comes out of its lane and is not stored: an interceptor skips it, or the index has something newer. */
+  leaveOut(entry: Entry, reason: "skipped" | "stale"): void;
   events: Events;
   log: Logger;
 }
@@ -52,30 +52,30 @@ export function createLanes(parts: LanesParts): Lanes {
     for (let entry = lane.queue[0]; entry && !signal.aborted; entry = lane.queue[0]) {
       const { event } = entry;
       const todo = wanted(event);
-      let outcome: SourceEvent | undefined = event;
+      let outcome: SourceEvent | "skipped" | "stale" = event;
       if (event.kind === "commit" && todo.length > 0) {
         await slots.take();
         outcome = await handle(event, todo, lane).finally(slots.free);
         if (signal.aborted) return; // not done: the position stays before it
       }
       lane.queue.shift();
-      if (!outcome) leaveOut(entry);
+      if (typeof outcome === "string") leaveOut(entry, outcome);
       else goOn(Object.assign(entry, { event: outcome }));
     }
     lanes.delete(did);
   }
 
-  /** The event to store, or undefined when it was skipped or is stale. */
+  /** The event to store, or why it is not. */
   async function handle(
     event: CommitEvent,
     todo: RecordInterceptor[],
     lane: Lane,
-  ): Promise<CommitEvent | undefined> {
+  ): Promise<CommitEvent | "skipped" | "stale"> {
     const { did, collection, rkey } = event;
     const uri = atUri(did, collection, rkey);
     let { record, text } = event;
     let skipped: string | undefined;
-    if (await untilAnswered(() => isStale(event, uri))) return undefined;
+    if (await untilAnswered(() => isStale(event, uri))) return "stale";
     try {
       for (const interceptor of todo) {
         const before: RecordBeforeEvent = {
@@ -100,7 +100,7 @@ export function createLanes(parts: LanesParts): Lanes {
     }
     if (skipped === undefined) return event.action === "delete" ? event : { ...event, record, text };
     events.emit({ type: "record.skipped", subject: uri, detail: { collection, did, rkey, reason: skipped } });
-    return undefined;
+    return "skipped";
   }
 
   async function waitOutside(lane: Lane, ms: number): Promise<void> {

@@ -1,13 +1,15 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
-import type { BulkInsert, Database, SqlValue } from "../db/database.ts";
+import type { Database } from "../db/database.ts";
 import { explain } from "../errors.ts";
 import type { Events } from "../events.ts";
 import type { CheckResult } from "../health.ts";
 import type { Hooks } from "../hooks.ts";
 import type { LexiconRegistry } from "../lexicons/registry.ts";
 import type { Logger } from "../log.ts";
+import { refusalOf } from "./acceptance.ts";
 import { applyAccount } from "./accounts.ts";
+import { announce } from "./announce.ts";
 import { Backlog, type Entry } from "./backlog.ts";
 import {
   atUri,
@@ -19,8 +21,9 @@ import {
 } from "./change.ts";
 import type { RecordInterceptor } from "./intercept.ts";
 import { backOff, createLanes } from "./lanes.ts";
+import { storedPosition, storePositions } from "./positions.ts";
+import { isStaleIn } from "./stale.ts";
 import { applySync } from "./sync.ts";
-import { cidMatches, shapeProblem } from "./verify.ts";
 import { writeCommits } from "./write.ts";
 
 export interface PipelineLimits {
@@ -86,15 +89,8 @@ export interface PipelineParts {
   interceptors?: RecordInterceptor[];
 }
 
-const intoPositions: BulkInsert = {
-  table: "happyview_stream_positions",
-  columns: { source: "text", position: "text", time_us: "int", epoch: "int", updated_at: "text" },
-  onConflict: `(source) DO UPDATE SET position = excluded.position, time_us = excluded.time_us, epoch = excluded.epoch,
-    updated_at = excluded.updated_at WHERE happyview_stream_positions.epoch <= excluded.epoch`,
-};
-
 export function createPipeline(parts: PipelineParts): Pipeline {
-  const { db, lexicons, hooks, events, clock, log } = parts;
+  const { db, events, clock, log } = parts;
   const limits = { maxPending: 5000, maxBatch: 500, ...parts.limits };
   const backlog = new Backlog(limits.maxPending);
   const stopping = new AbortController();
@@ -102,10 +98,10 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     limits: { maxIntercepts: 50, maxLaneWaitMs: 10_000, ...parts.limits },
     interceptors: parts.interceptors ?? [],
     signal: stopping.signal,
-    isStale,
+    isStale: isOutdated,
     goOn: makeReady,
-    leaveOut(entry) {
-      finish(entry, "skipped");
+    leaveOut(entry, reason) {
+      finish(entry, reason === "stale" ? "stored" : reason);
       backlog.settle();
     },
     events,
@@ -122,45 +118,9 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     entry.finished?.(outcome);
   }
 
-  /** Everything that can be decided without waiting: undefined when the event goes on. */
-  function refusal(event: SourceEvent): "skipped" | "rejected" | undefined {
-    if (event.kind !== "commit") return undefined;
-    const subject = atUri(event.did, event.collection, event.rkey);
-    const invalid = shapeProblem(event.did, event.collection, event.rkey);
-    if (invalid) {
-      log.warn("an event that names no record was dropped", {
-        subject: subject.slice(0, 300),
-        reason: invalid,
-      });
-      return "rejected";
-    }
-    if (event.collection === lexiconSchema) return undefined;
-    if (!lexicons.isTracked(event.collection)) return "skipped";
-    if (event.action === "delete") return undefined;
-    if (!event.record) return "rejected";
-    if (event.isVerified || cidMatches(event.record, event.cid)) return undefined;
-    const { did, collection, rkey, cid } = event;
-    log.warn("a record does not have the CID that its source claims; dropped", { uri: subject, cid });
-    events.emit({
-      type: "record.cid_mismatch",
-      severity: "warn",
-      subject,
-      detail: { did, collection, rkey, cid },
-    });
-    return "rejected";
-  }
-
-  async function isStale(event: CommitEvent, uri: string): Promise<boolean> {
-    if (event.rev === "") return false;
-    if ((inFlight.get(uri) ?? "") >= event.rev) return true;
-    const row = await db.get<{ rev: string | null; void_before: string | null }>(
-      `SELECT max(rev) AS rev, (SELECT void_before FROM happyview_accounts WHERE did = ?) AS void_before FROM (
-         SELECT rev FROM happyview_records WHERE uri = ?
-         UNION ALL SELECT rev FROM happyview_record_tombstones WHERE uri = ?
-         UNION ALL SELECT rev FROM happyview_withheld_records WHERE uri = ?) AS known`,
-      [event.did, uri, uri, uri],
-    );
-    return event.rev <= (row?.rev ?? "") || event.rev < (row?.void_before ?? "");
+  async function isOutdated(event: CommitEvent, uri: string): Promise<boolean> {
+    if (event.rev !== "" && (inFlight.get(uri) ?? "") >= event.rev) return true;
+    return isStaleIn(db, event, uri);
   }
 
   function makeReady(entry: Entry): void {
@@ -197,7 +157,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       try {
         const applied = await writeBatch(batch);
         lastFailure = undefined;
-        await announce(applied, batch);
+        await announce(parts, applied, batch);
         return new Set();
       } catch (error) {
         lastFailure = { at: clock.now(), error };
@@ -238,37 +198,11 @@ export function createPipeline(parts: PipelineParts): Pipeline {
         else await applyAccount(tx, event);
       }
       applied.push(...(await writeCommits(tx, commits, clock)));
-      const now = clock.timestamp();
-      await tx.insertMany(
-        intoPositions,
-        positions.map((at) => toRow(at, now)),
-      );
+      await storePositions(tx, positions, clock);
       return applied;
     });
     backlog.confirm(positions);
     return result;
-  }
-
-  async function announce(applied: AppliedChange[], batch: Entry[]): Promise<void> {
-    if (applied.length > 0) await told(() => hooks.callHook("record:after", applied));
-    for (const { event } of batch) {
-      if (event.kind === "account") await told(() => hooks.callHook("account:changed", event));
-      else if (event.kind === "identity") await told(() => hooks.callHook("identity:changed", event));
-      else if (event.kind === "commit" && event.collection === lexiconSchema) {
-        const { did, rkey: nsid, rev, record: document } = event;
-        const schema = { did, nsid, rev, document };
-        await told(() => hooks.callHook("lexicon:published", schema));
-      }
-    }
-  }
-
-  /** One listener that fails must not keep the others from hearing what happened. */
-  async function told(call: () => Promise<unknown> | void): Promise<void> {
-    try {
-      await call();
-    } catch (error) {
-      log.error("a listener failed after records were written", { error: explain(error) });
-    }
   }
 
   function refuse(event: SourceEvent | undefined, error: unknown): void {
@@ -281,11 +215,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   async function savePositions(): Promise<void> {
     const positions = backlog.positionsAfter([]);
     if (positions.length === 0) return;
-    const now = clock.timestamp();
-    await db.insertMany(
-      intoPositions,
-      positions.map((at) => toRow(at, now)),
-    );
+    await storePositions(db, positions, clock);
     backlog.confirm(positions);
     backlog.settle();
   }
@@ -301,7 +231,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   function take(entry: Entry): Promise<void> | undefined {
     backlog.add(entry.slot);
     if (stopping.signal.aborted) return undefined;
-    const refused = refusal(entry.event);
+    const refused = refusalOf(entry.event, parts);
     if (refused) finish(entry, refused);
     else if (!lanes.take(entry)) makeReady(entry);
     return backlog.room();
@@ -337,13 +267,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       await backlog.drained();
       await savePositions();
     },
-    async position(source) {
-      const row = await db.get<{ position: string }>(
-        "SELECT position FROM happyview_stream_positions WHERE source = ?",
-        [source],
-      );
-      return row?.position;
-    },
+    position: (source) => storedPosition(db, source),
     pending: () => backlog.pending,
     health() {
       const pending = backlog.pending;
@@ -370,10 +294,6 @@ function abortOf(signal: AbortSignal): { promise: Promise<never>; end: () => voi
   const abort = (): void => reject(signal.reason as Error);
   signal.addEventListener("abort", abort);
   return { promise, end: () => signal.removeEventListener("abort", abort) };
-}
-
-function toRow({ source, position, timeUs, epoch }: StreamPosition, now: string): SqlValue[] {
-  return [source, position, timeUs ?? null, epoch ?? 0, now];
 }
 
 function uriOf(event: CommitEvent): string {

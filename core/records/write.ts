@@ -2,6 +2,7 @@ import type { BulkInsert, Queries } from "../db/database.ts";
 import type { Clock } from "../clock.ts";
 import { atUri, type AppliedChange, type CommitEvent } from "./change.ts";
 import { extractRefs } from "./refs.ts";
+import { isStale, type Known } from "./stale.ts";
 
 const upsert = (table: string): BulkInsert => ({
   table,
@@ -33,17 +34,7 @@ const intoTombstones: BulkInsert = {
   onConflict: "(uri) DO UPDATE SET rev = excluded.rev, deleted_at = excluded.deleted_at",
 };
 
-interface Known {
-  rev: string;
-  exists: boolean;
-  tombstone: boolean;
-}
-
-/**
- * Writes a batch of operations, given in the order they happened, and tells which were applied.
- * An operation whose rev is not greater than what is known of its URI is stale and changes nothing: sources repeat
- * and reorder, and a tombstone keeps a late create from bringing a deleted record back.
- */
+/** Writes a batch of operations, given in the order they happened, and tells which were applied: stale ones are not. */
 export async function writeCommits(
   tx: Queries,
   events: readonly CommitEvent[],
@@ -82,14 +73,17 @@ async function writeTo(
 ): Promise<AppliedChange[]> {
   if (events.length === 0) return [];
   const known = await knownOf(tx, table, events);
+  const texts = await textsOf(tx, table, events);
   const before = new Map([...known].map(([uri, state]) => [uri, { ...state }]));
   const applied: AppliedChange[] = [];
   const last = new Map<string, { event: CommitEvent; text: string | null }>();
   for (const event of events) {
     const uri = atUri(event.did, event.collection, event.rkey);
     const state = known.get(uri);
-    if (state && event.rev !== "" && event.rev <= state.rev) continue;
+    if (isStale(event, state)) continue;
     const text = event.action === "delete" ? null : (event.text ?? JSON.stringify(event.record));
+    if (event.isSnapshot && state?.rev === event.rev && texts.get(uri) === text) continue; // as it is already
+    texts.delete(uri);
     applied.push(toApplied(event, uri, state?.exists ?? false, text));
     known.set(uri, {
       rev: event.rev || (state?.rev ?? ""),
@@ -101,6 +95,21 @@ async function writeTo(
   }
   await writeLast(tx, table, last, before, clock);
   return applied;
+}
+
+/** What is stored of records that are read anew. */
+async function textsOf(
+  tx: Queries,
+  table: string,
+  events: readonly CommitEvent[],
+): Promise<Map<string, string>> {
+  const uris = events
+    .filter(({ isSnapshot }) => isSnapshot)
+    .map((event) => atUri(event.did, event.collection, event.rkey));
+  if (uris.length === 0) return new Map();
+  const sql = `SELECT uri, record FROM ${table}`;
+  const rows = await tx.selectByKeys<{ uri: string; record: string }>(sql, "uri", [...new Set(uris)]);
+  return new Map(rows.map(({ uri, record }) => [uri, record]));
 }
 
 async function knownOf(

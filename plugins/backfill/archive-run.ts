@@ -52,8 +52,11 @@ export function startArchiveRun(parts: ArchiveRunParts): Run {
   }
 
   async function take(stretch: Stretch, collections: readonly string[]): Promise<void> {
-    const commits = stretch.events.flatMap(({ event }) => (event.kind === "commit" ? [event] : []));
-    await pipeline.ingestMany(stretch.events.map(({ event }) => event));
+    const events = stretch.events.map(({ event }) =>
+      event.kind === "commit" ? { ...event, isSnapshot: true } : event,
+    );
+    const commits = events.filter((event) => event.kind === "commit");
+    await pipeline.ingestMany(events);
     await db.transaction(async (tx) => {
       await tx.insertMany(intoUnits, countByRepo(commits, jobId, collections));
       await tx.run(

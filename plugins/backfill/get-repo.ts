@@ -63,6 +63,7 @@ export async function getRepo(
             record,
             cid: cid.toString(),
             isVerified: true,
+            isSnapshot: true,
           };
         }
       }

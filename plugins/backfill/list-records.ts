@@ -45,6 +45,7 @@ export async function listRecords(
       rev,
       record,
       cid: typeof cid === "string" ? cid : "",
+      isSnapshot: true,
     };
   });
   const next = answer["cursor"];

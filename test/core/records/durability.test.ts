@@ -173,10 +173,11 @@ describe.each(databases())("durability on $name", (subject) => {
   test("close while interceptors hang: their events are not done, and are read again", async () => {
     const bench = start();
     hold(bench, "v1");
-    let aborted = false;
+    let aborted: boolean | undefined;
     bench.pipeline.intercept({
       wants: (_, nsid) => nsid === collection,
       handle: (_, signal) => {
+        aborted = signal.aborted;
         signal.addEventListener("abort", () => (aborted = true));
         return new Promise(() => {});
       },
@@ -190,7 +191,7 @@ describe.each(databases())("durability on $name", (subject) => {
       commit("create", 3, { collection: "com.example.post", did: bob, rkey: "b" }),
       at(3),
     );
-    await until(async () => (await textsOf(db))["b"] === "v3");
+    await until(async () => aborted === false && (await textsOf(db))["b"] === "v3");
     await bench.pipeline.close();
     expect(aborted).toBe(true);
     expect(await bench.pipeline.position("jetstream")).toBe("1");

@@ -76,6 +76,23 @@ describe.each(databases())("records of a backfill on $name", (subject) => {
     }
   });
 
+  test("go through the scripts of today when they are fetched again", async () => {
+    const { network, accounts } = await networkOf(30);
+    const [alice] = accounts as [Account];
+    const instance = await start(subject, { network, plugins: [luaScripts()] });
+    const script = (by: string) =>
+      instance.ask("POST /scripts", {
+        id: `record.create:${status}`,
+        body: `function handle() record.by = '${by}' return record end`,
+      });
+    await script("first");
+    await instance.finish({});
+    expect(await recordOf(instance, alice.did, "r003")).toMatchObject({ by: "first" });
+    await script("second");
+    expect(await instance.finish({})).toMatchObject({ total_records: 30, complete: true });
+    expect(await recordOf(instance, alice.did, "r003")).toMatchObject({ by: "second" });
+  });
+
   test("are replaced by newer events, and replace older ones, in either order", async () => {
     const { network, accounts } = await networkOf(5);
     const [{ did }] = accounts as [Account];
