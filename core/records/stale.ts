@@ -13,9 +13,9 @@ export interface Known {
  * Whether the index has something newer, or the same: sources repeat and reorder, and a tombstone keeps a late create
  * from bringing a deleted record back. A snapshot of the rev that is known is no repetition; see `isSnapshot`.
  */
-export function isStale(event: CommitEvent, known: Known | undefined): boolean {
+export function isStale(event: CommitEvent, known: Pick<Known, "rev" | "exists"> | undefined): boolean {
   if (event.rev === "" || !known || event.rev > known.rev) return false;
-  const isSame = event.rev === known.rev && known.exists && !known.tombstone;
+  const isSame = event.rev === known.rev && known.exists;
   return !(event.isSnapshot && isSame);
 }
 
@@ -34,5 +34,5 @@ export async function isStaleIn(db: Queries, event: CommitEvent, uri: string): P
   if (event.rev < (row.void_before ?? "")) return true;
   const [record, tombstone] = [row.record ?? "", row.tombstone ?? ""];
   const rev = record > tombstone ? record : tombstone;
-  return isStale(event, { rev, exists: row.record !== null, tombstone: row.tombstone !== null });
+  return isStale(event, { rev, exists: record > tombstone });
 }
