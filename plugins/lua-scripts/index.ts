@@ -3,6 +3,7 @@ import { deadLetters } from "../dead-letters/index.ts";
 import { dpopSessions } from "../dpop-sessions/index.ts";
 import { jobs } from "../jobs/index.ts";
 import { scriptsAdmin } from "./admin.ts";
+import { loadSigner } from "./attestation/key.ts";
 import { createAttempts } from "./attempts.ts";
 import type { Limits } from "./engine/engine.ts";
 import type { EngineName } from "./worker/protocol.ts";
@@ -41,6 +42,8 @@ export interface LuaScriptsOptions {
   };
   /** Writes to the repos of callers, for `Record:save()` in procedures. @default the sessions of dpopSessions(); without it `Record` works locally only */
   pds?: PdsWriter;
+  /** False leaves scripts without `atproto.sign` and `atproto.verify_signature`. @default true */
+  attestation?: boolean;
 }
 
 /**
@@ -69,7 +72,8 @@ export const luaScripts = definePlugin({
     const scripts = await createScripts(app);
     const allow = app.config.env["SCRIPT_HTTP_ALLOW"]?.split(",").map((host) => host.trim());
     const fetch = createScriptFetch({ allow: allow ?? options.http?.allow ?? [] });
-    const host = { app, scripts, fetch, jobs };
+    const signer = options.attestation === false ? undefined : await loadSigner(app);
+    const host = { app, scripts, fetch, jobs, signer };
     const pool = createHostedPool(bare, host);
     const variables = await createVariables(app);
     const reports = createReports(app, variables);

@@ -39,4 +39,11 @@ const tables = `
     updated_at TEXT NOT NULL
   );`;
 
-export const migrations: readonly Migration[] = [{ id: "0001_scripts", sqlite: tables, postgres: tables }];
+/** One row: the key with which scripts sign records. */
+const attestationKey =
+  "CREATE TABLE happyview_attestation_keys (id INTEGER PRIMARY KEY, sealed TEXT NOT NULL);";
+
+export const migrations: readonly Migration[] = [
+  { id: "0001_scripts", sqlite: tables, postgres: tables },
+  { id: "0002_attestation", sqlite: attestationKey, postgres: attestationKey },
+];

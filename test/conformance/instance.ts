@@ -68,8 +68,13 @@ interface World {
 
 const world = JSON.parse(readFileSync(new URL("world.json", import.meta.url), "utf8")) as World; // ours
 
-/** What a host needs to let scripts reach the echo server. */
-export const hostEnv: Readonly<Record<string, string>> = { SCRIPT_HTTP_ALLOW: "127.0.0.1" };
+/** What a host needs to let scripts reach the echo server, and the key with which they sign. */
+export const hostEnv: Readonly<Record<string, string>> = {
+  SCRIPT_HTTP_ALLOW: "127.0.0.1",
+  ATTESTATION_PRIVATE_KEY: "01".repeat(32),
+  ATTESTATION_KEY_ID: "did:web:happyview.example#attestation",
+  ATTESTATION_SIG_TYPE: "org.example.attestation",
+};
 
 /** An instance in this process. */
 export async function startInstance(database: DatabaseSubject, engine: CorpusEngine): Promise<Instance> {

@@ -59,6 +59,8 @@ interface AnyRun {
   env: Readonly<Record<string, string>>;
   /** True when writes to the PDS of the caller are possible. @default false */
   hasPdsAuth?: boolean;
+  /** True when `atproto.sign` has a key. @default false */
+  hasSigner?: boolean;
   limits?: Partial<Limits>;
 }
 
@@ -77,7 +79,7 @@ const eventMilliseconds = 30_000;
 export function toEngineRun(run: ScriptRun, limits: Limits): EngineRun {
   const { trigger, name: chunkName = trigger, body, modules } = run.script;
   const { context, ...parts } = partsOf(run);
-  const shared = { trigger, has_pds_auth: run.hasPdsAuth ?? false };
+  const shared = { trigger, has_pds_auth: run.hasPdsAuth ?? false, has_signer: run.hasSigner ?? false };
   return {
     chunkName,
     body,

@@ -3,11 +3,13 @@ import type { JobsApi } from "../../jobs/index.ts";
 import type { HostFunctions } from "../engine/host.ts";
 import type { Pool, RunOptions } from "../engine/pool.ts";
 import type { ScriptRun } from "../engine/script-run.ts";
+import type { Signer } from "../attestation/signer.ts";
 import { jobsFunctions } from "../job.ts";
 import { modulesOf } from "../modules.ts";
 import type { Scripts } from "../scripts.ts";
 import { actorOf, type Actor } from "./actor.ts";
 import { atprotoFunctions } from "./atproto.ts";
+import { attestationFunctions, signedRepository } from "./attestation.ts";
 import { httpFunctions, httpLimits } from "./http.ts";
 import type { ScriptFetch } from "./outgoing.ts";
 import { recordFunctions } from "./records.ts";
@@ -18,6 +20,7 @@ export interface HostParts {
   scripts: Scripts;
   fetch: ScriptFetch;
   jobs?: JobsApi | undefined;
+  signer?: Signer | undefined;
 }
 
 export interface HostedRunOptions extends RunOptions {
@@ -31,7 +34,7 @@ export interface HostedPool extends Omit<Pool, "run"> {
 }
 
 export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
-  const { app, scripts, fetch, jobs } = parts;
+  const { app, scripts, fetch, jobs, signer } = parts;
   const functionsOf = (actor: Actor): HostFunctions => ({
     ...recordFunctions(app, actor),
     ...xrpcFunctions(app, actor),
@@ -43,12 +46,18 @@ export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
     async run(run, { actor = actorOf(run), host, ...options } = {}) {
       const modules = modulesOf(run.script.body, scripts);
       const used = { httpRequests: 0, httpBytes: 0 };
-      const functions = { ...httpFunctions(fetch, used), ...functionsOf(actor), ...host };
+      const functions = {
+        ...httpFunctions(fetch, used),
+        ...attestationFunctions(signer, signedRepository(run, actor)),
+        ...functionsOf(actor),
+        ...host,
+      };
       const outcome = await pool.run(
         {
           ...run,
           ...(modules ? { script: { ...run.script, modules } } : {}),
           hasPdsAuth: actor.session !== undefined,
+          hasSigner: signer !== undefined,
         },
         { ...options, host: functions, isNested: actor.nesting > 0 },
       );

@@ -61,15 +61,60 @@ function handle() return type(atproto.resolve_service_endpoint("did:example:nobo
 ---@case what is no DID is nil
 -- expect: "nil"
 function handle() return type(atproto.resolve_service_endpoint("hello")) end
----@case no signer, no functions to sign
--- expect: ["nil", "nil"]
-function handle() return { type(atproto.sign), type(atproto.verify_signature) } end
----@case scripts ask whether there is a signer
--- spec: 8
--- expect: {"verified": false}
+---@case sign: the signature of a key, a record and a repo is always the same one
+-- caller: did:plc:caller
+-- expect: {"$type": "org.example.attestation", "key": "did:web:happyview.example#attestation",
+--|  "signature": {"$bytes": "Ev4ExTm+qCLw3ykQ/tlz5tPbEFxWvWe6H+PQ2H4B/S8+PygNseM8Tqm2Ak72X4b8ZyLdRk/TLe4e4JlNmmSPxA=="}}
+function handle() return atproto.sign({ b = 1, aa = "x", n = { ["$bytes"] = "AAEC" }, f = 3.0 }) end
+---@case sign: signatures that are there are not signed
+-- caller: did:plc:caller
+-- expect: true
 function handle()
-  if not atproto.verify_signature then return { verified = false } end
-  return { verified = atproto.verify_signature({}, {}, "did:plc:alice") }
+  local record = { b = 1, signatures = { { key = "other" } } }
+  local bare = atproto.sign({ b = 1 }).signature["$bytes"]
+  return atproto.sign(record).signature["$bytes"] == bare and #record.signatures == 1
+end
+---@case sign: what is no object
+-- expect-error: runtime - atproto.sign:
+function handle() return atproto.sign("text") end
+---@case verify_signature: what was signed, and nothing else
+-- kind: procedure
+-- expect: [true, false, false, false, false]
+function handle()
+  local sig = atproto.sign({ text = "a", n = 1 })
+  local foreign = { ["$type"] = sig["$type"], key = "did:web:elsewhere.example#attestation", signature = sig.signature }
+  return {
+    atproto.verify_signature({ n = 1, text = "a", signatures = { sig } }, sig, caller_did),
+    atproto.verify_signature({ text = "b", n = 1 }, sig, caller_did),
+    atproto.verify_signature({ text = "a", n = 1.0 }, sig, caller_did),
+    atproto.verify_signature({ text = "a", n = 1 }, sig, "did:plc:other"),
+    atproto.verify_signature({ text = "a", n = 1 }, foreign, caller_did),
+  }
+end
+---@case verify_signature: an anonymous query signs for no repo
+-- expect: true
+function handle() return atproto.verify_signature({ a = 1 }, atproto.sign({ a = 1 }), "") end
+---@case verify_signature: a record script signs for no repo
+-- kind: record
+-- expect-logs: ["true"]
+function handle()
+  log(tostring(atproto.verify_signature({ a = 1 }, atproto.sign({ a = 1 }), "")))
+  return record
+end
+---@case verify_signature: a job signs for its creator
+-- kind: job
+-- expect: true
+function handle() return atproto.verify_signature({ a = 1 }, atproto.sign({ a = 1 }), "did:plc:caller") end
+---@case verify_signature: malformed signatures are not valid
+-- expect: [false, false, false, false, false]
+function handle()
+  local results = {}
+  for i, bytes in ipairs({ "", "AAEC", "not base64!", string.rep("A", 86) .. "==" }) do
+    local sig = { key = "did:web:happyview.example#attestation", signature = { ["$bytes"] = bytes } }
+    results[i] = atproto.verify_signature({ a = 1 }, sig, "")
+  end
+  results[5] = atproto.verify_signature({ a = 1 }, {}, "")
+  return results
 end
 ---@case blob_upload is nil where nothing can be uploaded
 -- expect: "nil"

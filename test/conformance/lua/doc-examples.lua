@@ -164,12 +164,28 @@ function handle()
   r:save()
   return { count = r.count, tags = r.tags, title = r.title }
 end
----@case an optional signature is left out without a signer
--- kind: query
--- expect: {"uri": "at://x/y/z"}
+---@case a signed record
+-- kind: procedure
+-- pds: [{"uri": "at://did:plc:caller/org.example.item/1", "cid": "bafyreib2rxk3rybk3aobmv5cjuql3bm2twh4jo5uxgf5kpqcsgz7soitae"}]
+-- input: {"title": "hello"}
+-- expect: ["at://did:plc:caller/org.example.item/1", true]
 function handle()
-  local signature = atproto.sign and atproto.sign({ a = 1 }) or nil
-  return { uri = "at://x/y/z", signature = signature }
+  local r = Record(collection, { title = input.title, createdAt = now() })
+  r:save()
+  local sig = nil
+  if atproto.sign then sig = atproto.sign({ title = input.title, createdAt = r.createdAt }) end
+  local valid = atproto.verify_signature({ title = input.title, createdAt = r.createdAt }, sig, caller_did)
+  return { r._uri, valid }
+end
+---@case a record whose signature is verified
+-- kind: query
+-- seed: [["did:plc:caller", "org.example.item", "a", {"text": "t", "signature": {"key": "did:web:elsewhere.example#key"}}]]
+-- params: uri=at://did:plc:caller/org.example.item/a
+-- expect: false
+function handle()
+  local found = db.get(params.uri)
+  if not (atproto.verify_signature and found.signature) then return "nothing to verify" end
+  return atproto.verify_signature({ text = found.text }, found.signature, "did:plc:caller")
 end
 ---@case a search service: what is sent on a create
 -- kind: record

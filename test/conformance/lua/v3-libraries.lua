@@ -215,9 +215,25 @@ function handle() return require("happyview.xrpc").procedure("org.example.innerP
 -- labels: [{"src": "did:plc:l1", "uri": "at://x/y/z", "val": "spam", "cts": "2026-01-01T00:00:00Z"}]
 -- expect: "spam"
 function handle() return require("happyview.atproto").get_labels("at://x/y/z")[1].val end
----@case atproto: no signer
--- expect-error: runtime - happyview-atproto.sign: NO_SIGNER
-function handle() return require("happyview.atproto").sign({ a = 1 }) end
+---@case atproto: sign and verify
+-- expect: [true, false]
+function handle()
+  local atproto = require("happyview.atproto")
+  local sig = atproto.sign({ a = 1 })
+  return { atproto.verify_signature({ a = 1 }, sig, ""), atproto.verify_signature({ a = 2 }, sig, "") }
+end
+---@case atproto: a signature that is none
+-- expect-error: runtime - happyview-atproto.verify_signature: UNVERIFIABLE
+function handle() return require("happyview.atproto").verify_signature({ a = 1 }, {}, "") end
+---@case the context holds nothing of the host's
+-- expect: ["caller_did", "collection", "env", "has_pds_auth", "method", "trigger"]
+-- caller: did:plc:bob
+function handle(_, ctx)
+  local names = {}
+  for name in pairs(ctx) do names[#names + 1] = name end
+  table.sort(names)
+  return names
+end
 ---@case spaces are disabled
 -- expect-error: runtime - SPACES_DISABLED
 function handle() return require("happyview.spaces").get("at://did:plc:alice/space/org.example.space/self") end

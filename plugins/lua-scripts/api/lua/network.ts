@@ -75,6 +75,14 @@ function atproto.get_labels_batch(uris)
   for uri, list in next, call("atproto.labels", wanted) do found[uri] = plain(list) end
   return found
 end
+function kit.sign(record) return call("atproto.sign", encode(record, "atproto.sign: ")) end
+atproto.sign = kit.sign
+function kit.verify_signature(record, signature, repository)
+  local prefix = "atproto.verify_signature: "
+  repository = text("verify_signature", 3, repository)
+  return call("atproto.verify", encode(record, prefix), encode(signature, prefix), repository)
+end
+function atproto.verify_signature(...) return kit.verify_signature(...).valid end
 for _, name in next, { "is_member", "get_access", "list_members", "query", "get", "create", "accept_invite" } do
   atproto.spaces[name] = function() fail("spaces feature is not enabled") end
 end
@@ -97,6 +105,9 @@ end
 for _, api in next, { http, xrpc, atproto, atproto.spaces, linked_repos, jobs } do kit.solid(api) end
 
 kit.onbegin(function(input, ctx)
+  kit.has_signer = ctx.has_signer
+  if not kit.has_signer then kit.atproto.sign, kit.atproto.verify_signature = nil, nil end
+  ctx.has_signer = nil
   if type(ctx.job) ~= "table" then return end
   local functions = {
     progress = function(value) call("job.progress", encode(value, "job.progress failed: ")) end,

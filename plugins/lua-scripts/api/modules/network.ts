@@ -84,6 +84,7 @@ return lib
 local kit = ...
 local function name(fn) return "happyview-atproto." .. fn end
 local function none(fn, code, message) return function() kit.fail(name(fn) .. ": " .. code .. ": " .. message) end end
+local function signer(fn) if not kit.has_signer then kit.fail(name(fn) .. ": NO_SIGNER: no signer is configured") end end
 return {
   resolve_service_endpoint = kit.atproto.resolve_service_endpoint,
   get_labels = function(uri) return kit.guard(name("get_labels"), "DB_ERROR", kit.atproto.get_labels, uri) end,
@@ -93,8 +94,16 @@ return {
     end
     return kit.guard(name("get_labels_batch"), "DB_ERROR", kit.atproto.get_labels_batch, uris)
   end,
-  sign = none("sign", "NO_SIGNER", "no signer is configured"),
-  verify_signature = none("verify_signature", "NO_SIGNER", "no signer is configured"),
+  sign = function(record)
+    signer("sign")
+    return kit.guard(name("sign"), "BAD_INPUT", kit.sign, record)
+  end,
+  verify_signature = function(record, signature, repository)
+    signer("verify_signature")
+    local answer = kit.guard(name("verify_signature"), "BAD_INPUT", kit.verify_signature, record, signature, repository)
+    if answer.problem then kit.fail(name("verify_signature") .. ": UNVERIFIABLE: " .. answer.problem) end
+    return answer.valid
+  end,
   blob_download = none("blob_download", "NOT_AVAILABLE", "blobs are not available here"),
 }
 `,

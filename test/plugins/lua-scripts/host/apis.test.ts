@@ -56,7 +56,6 @@ describe("the other APIs", () => {
       "return atproto.resolve_service_endpoint('did:example:x') == nil",
       true,
     ],
-    ["no signer", "return { atproto.sign == nil, atproto.verify_signature == nil }", [true, true]],
     ["no blobs", "return atproto.blob_upload == nil", true],
     [
       "spaces are off",

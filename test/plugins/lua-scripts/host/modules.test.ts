@@ -289,7 +289,7 @@ function variable(key: string, value: string): RequestInit {
 }
 
 test("the other libraries", async () => {
-  const bench = await startBench();
+  const bench = await startBench({ attestation: false });
   const code = `local function why(f, ...) return (select(2, pcall(f, ...))) end
     local linked, spaces, atproto = require('happyview.linked_repos'), require('happyview.spaces'), require('happyview.atproto')
     return {
