@@ -12,6 +12,8 @@ export interface PdsWriter {
 export interface PdsSession {
   /** POSTs JSON text to a method of the account's PDS. @throws PdsAuthError when the session is no longer valid */
   post(method: string, body: string): Promise<PdsAnswer>;
+  /** Uploads a blob to the account's PDS. @throws PdsAuthError when the session is no longer valid */
+  upload(bytes: Uint8Array<ArrayBuffer>, mimeType: string): Promise<PdsAnswer>;
 }
 
 export interface PdsAnswer {

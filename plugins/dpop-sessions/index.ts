@@ -1,5 +1,12 @@
 import { publicUrl } from "../../core/config/resolve.ts";
-import { definePlugin, HttpError, type Caller, type PdsWriter, type XrpcCall } from "../../core/index.ts";
+import {
+  definePlugin,
+  HttpError,
+  type Caller,
+  type PdsAnswer,
+  type PdsWriter,
+  type XrpcCall,
+} from "../../core/index.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
 import { apiClients } from "../api-clients/index.ts";
 import { users } from "../users/index.ts";
@@ -156,15 +163,19 @@ export const dpopSessions = definePlugin({
         async session({ caller, delegateDid }) {
           const session =
             delegateDid === undefined ? await sessionOf(caller) : await delegated(caller, delegateDid);
-          return (
-            session && {
-              async post(method, body) {
-                const call = { method: "POST", path: method, contentType: "application/json", body } as const;
-                const answer = await callPds(session, call);
-                return { status: answer.status, body: answer.body };
-              },
-            }
-          );
+          if (!session) return undefined;
+          const send = async (
+            path: string,
+            contentType: string,
+            body: string | Uint8Array<ArrayBuffer>,
+          ): Promise<PdsAnswer> => {
+            const answer = await callPds(session, { method: "POST", path, contentType, body });
+            return { status: answer.status, body: answer.body };
+          };
+          return {
+            post: (method, body) => send(method, "application/json", body),
+            upload: (bytes, mimeType) => send("com.atproto.repo.uploadBlob", mimeType, bytes),
+          };
         },
       },
       delegateBy: (decide) => void (delegation = decide),

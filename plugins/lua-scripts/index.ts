@@ -1,3 +1,4 @@
+import { isLocal } from "../../core/config/resolve.ts";
 import { definePlugin } from "../../core/index.ts";
 import { deadLetters } from "../dead-letters/index.ts";
 import { dpopSessions } from "../dpop-sessions/index.ts";
@@ -8,6 +9,7 @@ import { createAttempts } from "./attempts.ts";
 import type { Limits } from "./engine/engine.ts";
 import type { EngineName } from "./worker/protocol.ts";
 import { createPool, type Pool } from "./engine/pool.ts";
+import { maxBlobBytes } from "./host/blobs.ts";
 import { createHostedPool } from "./host/index.ts";
 import { createScriptFetch } from "./host/outgoing.ts";
 import type { PdsWriter } from "./host/pds.ts";
@@ -71,9 +73,15 @@ export const luaScripts = definePlugin({
     const bare = open(options.workers);
     const scripts = await createScripts(app);
     const allow = app.config.env["SCRIPT_HTTP_ALLOW"]?.split(",").map((host) => host.trim());
-    const fetch = createScriptFetch({ allow: allow ?? options.http?.allow ?? [] });
+    const allowed = allow ?? options.http?.allow ?? [];
+    const fetch = createScriptFetch({ allow: allowed });
+    // On a developer's machine the hosts of accounts are there too.
+    const blobFetch = createScriptFetch({
+      allow: isLocal(app.config) ? ["*"] : allowed,
+      maxResponseBytes: maxBlobBytes,
+    });
     const signer = options.attestation === false ? undefined : await loadSigner(app);
-    const host = { app, scripts, fetch, jobs, signer };
+    const host = { app, scripts, fetch, blobFetch, jobs, signer };
     const pool = createHostedPool(bare, host);
     const variables = await createVariables(app);
     const reports = createReports(app, variables);

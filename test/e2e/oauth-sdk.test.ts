@@ -13,6 +13,7 @@ import { serve, type Served } from "../../core/server/node.ts";
 import { apiClients } from "../../plugins/api-clients/index.ts";
 import { dpopSessions } from "../../plugins/dpop-sessions/index.ts";
 import { firehose } from "../../plugins/firehose/index.ts";
+import { luaScripts } from "../../plugins/lua-scripts/index.ts";
 import { signIn } from "./_sign-in.ts";
 
 // The published PDS with its OAuth server and the published SDK, none of it ours: what a third-party app does.
@@ -22,6 +23,19 @@ const redirectUri = "http://127.0.0.1:4000/oauth/callback";
 const scopes = "atproto transition:generic";
 const clientId = `http://localhost?redirect_uri=${encodeURIComponent(redirectUri)}&scope=${encodeURIComponent(scopes)}`;
 const clientKey = `hvc_${"1".repeat(32)}`;
+
+const copyBlob = `function handle()
+  local found = atproto.blob_download(caller_did, input.cid)
+  local copy = atproto.blob_upload(found.handle, "image/gif").blob
+  local now = require("happyview.atproto").blob_download(caller_did, input.cid)
+  local again = require("happyview.record").upload_blob(now.bytes, now.mime_type)
+  return {
+    size = found.handle:size(), mime = found.handle:mime_type(), copy = copy,
+    bytes = { #now.bytes, now.size, now.bytes:byte(1), now.bytes:byte(-1) }, again = again,
+    lost = select(2, pcall(atproto.blob_download, caller_did, "bafkreihdwdcefgh4dqkjv67uzcmw7ojee6xedzdetojuzjevtenxquvyku")),
+    wrong = select(2, pcall(atproto.blob_upload, {})),
+  }
+end`;
 
 let plc: TestPlc;
 let pds: TestPds;
@@ -64,6 +78,7 @@ beforeAll(async () => {
           ],
         }),
         dpopSessions(),
+        luaScripts({ workers: 1 }),
       ],
       lexicons: {
         "xyz.statusphere.list": { targetCollection: collection },
@@ -92,7 +107,9 @@ beforeAll(async () => {
         lexicon("xyz.statusphere.list", { type: "query" }),
         lexicon("xyz.statusphere.set", { type: "procedure" }),
         lexicon("xyz.statusphere.remove", { type: "procedure" }),
+        lexicon("xyz.statusphere.copyBlob", { type: "procedure" }),
       ],
+      scripts: [{ path: "xrpc.procedure/xyz.statusphere.copyBlob.lua", name: "copyBlob", text: copyBlob }],
     },
   });
   server = await serve(app, { host: "127.0.0.1", port: 0 });
@@ -258,6 +275,49 @@ describe("the published SDK", () => {
     expect(await blob.json()).toMatchObject({ blob: { mimeType: "image/png", size: 4 } });
     const profile = await session.fetchHandler("/xrpc/app.bsky.actor.getProfile", {});
     expect(await profile.json()).toMatchObject({ did: dids["bob"], handle: "bob.test" });
+    await session.signOut();
+  });
+
+  it("lets scripts copy blobs from and to the caller's PDS", async () => {
+    const session = await signInOn(device(), "bob");
+    const post = async (
+      path: string,
+      type: string,
+      body: string | Uint8Array<ArrayBuffer>,
+    ): Promise<unknown> => {
+      const headers = { "content-type": type };
+      const response = await session.fetchHandler(`/xrpc/${path}`, { method: "POST", headers, body });
+      expect(response.status).toBe(200);
+      return response.json();
+    };
+    const json = (path: string, body: object): Promise<unknown> =>
+      post(path, "application/json", JSON.stringify(body));
+    const bytes = Uint8Array.from({ length: 1000 }, (_, i) => i);
+    const { blob } = (await post("com.atproto.repo.uploadBlob", "image/png", bytes)) as {
+      blob: { ref: { $link: string } };
+    };
+    await json("com.atproto.repo.createRecord", {
+      repo: session.did,
+      collection,
+      record: { $type: collection, blob },
+    });
+    const cid = blob.ref.$link;
+    // Equal bytes have an equal CID; the PDS names the type that it saw first, or was told.
+    const same = {
+      $type: "blob",
+      ref: { $link: cid },
+      size: 1000,
+      mimeType: expect.stringMatching(/^image\//),
+    };
+    expect(await json("xyz.statusphere.copyBlob", { cid })).toEqual({
+      size: 1000,
+      mime: "image/png",
+      copy: same,
+      bytes: [1000, 1000, 0, 999 % 256],
+      again: same,
+      lost: expect.stringMatching(/blob_download: PDS returned 4\d\d/),
+      wrong: expect.stringContaining("blob_upload: first argument must be a BlobHandle from blob_download()"),
+    });
     await session.signOut();
   });
 });

@@ -9,6 +9,7 @@ import { modulesOf } from "../modules.ts";
 import type { Scripts } from "../scripts.ts";
 import { actorOf, type Actor } from "./actor.ts";
 import { atprotoFunctions } from "./atproto.ts";
+import { createBlobs } from "./blobs.ts";
 import { attestationFunctions, signedRepository } from "./attestation.ts";
 import { httpFunctions, httpLimits } from "./http.ts";
 import type { ScriptFetch } from "./outgoing.ts";
@@ -19,6 +20,8 @@ export interface HostParts {
   app: Pick<PluginApp, "clock" | "db" | "identity" | "lexicons" | "log" | "records" | "xrpc">;
   scripts: Scripts;
   fetch: ScriptFetch;
+  /** For the blobs of accounts, from their hosts. */
+  blobFetch: ScriptFetch;
   jobs?: JobsApi | undefined;
   signer?: Signer | undefined;
 }
@@ -34,7 +37,8 @@ export interface HostedPool extends Omit<Pool, "run"> {
 }
 
 export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
-  const { app, scripts, fetch, jobs, signer } = parts;
+  const { app, scripts, fetch, blobFetch, jobs, signer } = parts;
+  const blobsOf = createBlobs({ identity: app.identity, fetch: blobFetch });
   const functionsOf = (actor: Actor): HostFunctions => ({
     ...recordFunctions(app, actor),
     ...xrpcFunctions(app, actor),
@@ -46,21 +50,25 @@ export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
     async run(run, { actor = actorOf(run), host, ...options } = {}) {
       const modules = modulesOf(run.script.body, scripts);
       const used = { httpRequests: 0, httpBytes: 0 };
+      const blobs = blobsOf(actor);
       const functions = {
         ...httpFunctions(fetch, used),
         ...attestationFunctions(signer, signedRepository(run, actor)),
+        ...blobs.functions,
         ...functionsOf(actor),
         ...host,
       };
-      const outcome = await pool.run(
-        {
-          ...run,
-          ...(modules ? { script: { ...run.script, modules } } : {}),
-          hasPdsAuth: actor.session !== undefined,
-          hasSigner: signer !== undefined,
-        },
-        { ...options, host: functions, isNested: actor.nesting > 0 },
-      );
+      const outcome = await pool
+        .run(
+          {
+            ...run,
+            ...(modules ? { script: { ...run.script, modules } } : {}),
+            hasPdsAuth: actor.session !== undefined,
+            hasSigner: signer !== undefined,
+          },
+          { ...options, host: functions, isNested: actor.nesting > 0 },
+        )
+        .finally(blobs.release);
       return {
         ...outcome,
         used: { ...outcome.used, ...used },

@@ -1,5 +1,5 @@
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { PdsWriter } from "../../../plugins/lua-scripts/host/pds.ts";
+import type { PdsAnswer, PdsWriter } from "../../../plugins/lua-scripts/host/pds.ts";
 import { luaScripts } from "../../../plugins/lua-scripts/index.ts";
 import { adminHeaders } from "../../setup/app.ts";
 import { databases } from "../../setup/databases.ts";
@@ -212,7 +212,8 @@ describe.each(databases())("Lua jobs on $name", (subject) => {
     const pds: PdsWriter = {
       async session({ caller }) {
         asked.push(caller.did);
-        return caller.did === creator ? { post: async () => ({ status: 200, body: "{}" }) } : undefined;
+        const answer = async (): Promise<PdsAnswer> => ({ status: 200, body: "{}" });
+        return caller.did === creator ? { post: answer, upload: answer } : undefined;
       },
     };
     const bench = await start(subject, { plugins: [luaScripts({ workers: 2, pds })] });

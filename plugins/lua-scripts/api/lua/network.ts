@@ -83,6 +83,25 @@ function kit.verify_signature(record, signature, repository)
   return call("atproto.verify", encode(record, prefix), encode(signature, prefix), repository)
 end
 function atproto.verify_signature(...) return kit.verify_signature(...).valid end
+local handles = {}
+local handle = { __metatable = "BlobHandle", __name = "BlobHandle" }
+handle.__index = kit.solid({
+  size = function(self) return handles[self] and handles[self].size end,
+  mime_type = function(self) return handles[self] and handles[self].mimeType end,
+})
+function atproto.blob_download(did, cid)
+  local blob = call("blob.download", text("blob_download", 1, did), text("blob_download", 2, cid))
+  local made = setmetatable({}, handle)
+  handles[made] = blob
+  return { handle = made, mimeType = blob.mimeType, size = blob.size }
+end
+function atproto.blob_upload(made, mime)
+  local blob = type(made) == "table" and handles[made]
+  if not blob then fail("blob_upload: first argument must be a BlobHandle from blob_download()") end
+  return call("blob.upload", blob.id, mime ~= nil and text("blob_upload", 2, mime) or nil)
+end
+kit.blob_download = atproto.blob_download
+function kit.blob_text(made) return call("blob.read", handles[made].id) end
 for _, name in next, { "is_member", "get_access", "list_members", "query", "get", "create", "accept_invite" } do
   atproto.spaces[name] = function() fail("spaces feature is not enabled") end
 end
@@ -105,6 +124,7 @@ end
 for _, api in next, { http, xrpc, atproto, atproto.spaces, linked_repos, jobs } do kit.solid(api) end
 
 kit.onbegin(function(input, ctx)
+  if not ctx.has_pds_auth then kit.atproto.blob_upload = nil end
   kit.has_signer = ctx.has_signer
   if not kit.has_signer then kit.atproto.sign, kit.atproto.verify_signature = nil, nil end
   ctx.has_signer = nil

@@ -64,7 +64,23 @@ function lib.delete(uri)
   collectionOf("delete", uri)
   write("delete", "record.delete", uri)
 end
-function lib.upload_blob() kit.fail(name("upload_blob") .. ": NO_SESSION: this run cannot upload blobs") end
+local byte, char, concat = string.byte, string.char, table.concat
+local digits = { byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", 1, -1) }
+local function toBase64(bytes)
+  local parts = {}
+  for i = 1, #bytes, 3 do
+    local a, b, c = byte(bytes, i, i + 2)
+    local bits = a << 16 | (b or 0) << 8 | (c or 0)
+    parts[#parts + 1] = char(digits[(bits >> 18) + 1], digits[(bits >> 12 & 63) + 1],
+      b and digits[(bits >> 6 & 63) + 1] or 61, c and digits[(bits & 63) + 1] or 61)
+  end
+  return concat(parts)
+end
+function lib.upload_blob(bytes, mime)
+  if type(bytes) ~= "string" then kit.fail(name("upload_blob") .. ": BAD_INPUT: the bytes must be a string") end
+  if type(mime) ~= "string" then kit.fail(name("upload_blob") .. ": BAD_INPUT: the MIME type must be a string") end
+  return write("upload_blob", "blob.write", toBase64(bytes), mime).blob
+end
 function lib.load(uri) return require("happyview.db").get(uri) end
 function lib.save_local(collection, rkey, fields, did)
   local content = body("save_local", collection, fields)
@@ -83,7 +99,18 @@ return lib
   "happyview.atproto": String.raw`
 local kit = ...
 local function name(fn) return "happyview-atproto." .. fn end
-local function none(fn, code, message) return function() kit.fail(name(fn) .. ": " .. code .. ": " .. message) end end
+local byte, char, concat = string.byte, string.char, table.concat
+local digits = {}
+for i = 1, 64 do digits[byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", i)] = i - 1 end
+local function fromBase64(text)
+  local parts, padding = {}, #string.match(text, "=*$")
+  for i = 1, #text, 4 do
+    local a, b, c, d = byte(text, i, i + 3)
+    local bits = digits[a] << 18 | digits[b] << 12 | (digits[c] or 0) << 6 | (digits[d] or 0)
+    parts[#parts + 1] = char(bits >> 16, bits >> 8 & 255, bits & 255)
+  end
+  return string.sub(concat(parts), 1, -1 - padding)
+end
 local function signer(fn) if not kit.has_signer then kit.fail(name(fn) .. ": NO_SIGNER: no signer is configured") end end
 return {
   resolve_service_endpoint = kit.atproto.resolve_service_endpoint,
@@ -104,7 +131,11 @@ return {
     if answer.problem then kit.fail(name("verify_signature") .. ": UNVERIFIABLE: " .. answer.problem) end
     return answer.valid
   end,
-  blob_download = none("blob_download", "NOT_AVAILABLE", "blobs are not available here"),
+  blob_download = function(did, cid)
+    local blob = kit.guard(name("blob_download"), "PDS_ERROR", kit.blob_download, did, cid)
+    local bytes = fromBase64(kit.guard(name("blob_download"), "PDS_ERROR", kit.blob_text, blob.handle))
+    return { bytes = bytes, mime_type = blob.mimeType, size = blob.size }
+  end,
 }
 `,
   "happyview.spaces": String.raw`

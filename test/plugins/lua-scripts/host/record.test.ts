@@ -18,6 +18,9 @@ function fakePds(
         sent.push([method, JSON.parse(body)]);
         return answer(method);
       },
+      async upload() {
+        throw new Error("no record is a blob");
+      },
     }),
   };
 }

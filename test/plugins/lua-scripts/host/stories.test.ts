@@ -21,6 +21,9 @@ function createRepo(): PdsWriter & { records: Map<string, unknown> } {
         else records.set(uri, record);
         return { status: 200, body: JSON.stringify({ uri, cid: `bafy${n}` }) };
       },
+      async upload() {
+        throw new Error("no story uploads a blob");
+      },
     }),
   };
 }
