@@ -1,3 +1,4 @@
+import { explain } from "../../core/errors.ts";
 import { HttpError, jsonText, type PluginApp, type Reply, type XrpcCall } from "../../core/index.ts";
 import type { ParameterTypes } from "../../core/lexicons/document.ts";
 import type { Lexicon } from "../../core/lexicons/registry.ts";
@@ -26,13 +27,18 @@ export type XrpcRun = (
 ) => Promise<Reply>;
 
 export function createXrpcRun({ app, pool, reports }: XrpcRunParts): XrpcRun {
+  let toldAt = Number.NEGATIVE_INFINITY;
   return async (script, call, run, acting) => {
     const begun = performance.now();
     // A call from another script ends with that one; what a client asked for is done even when it is gone.
     const signal = call.nesting > 0 ? call.request.signal : undefined;
-    const outcome = await pool.run(run, { actor: acting, ...(signal ? { signal } : {}) });
     const { nsid: method, type, caller } = call;
     const actor = caller.did;
+    const outcome = await pool
+      .run(run, { actor: acting, ...(signal ? { signal } : {}) })
+      .catch((cause: unknown) => {
+        throw signal?.aborted ? cause : notRun(script, call, run, cause);
+      });
     reports.lines(script, actor, outcome);
     const durationMs = performance.now() - begun;
     if (outcome.kind !== "error") {
@@ -46,6 +52,22 @@ export function createXrpcRun({ app, pool, reports }: XrpcRunParts): XrpcRun {
     reports.failed({ script, actor, error, outcome, input: requestText(run), durationMs }, { method });
     throw toHttpError(error, method);
   };
+
+  /** There is no room for the run, or its thread has died with it: the client may ask again. */
+  function notRun(script: ScriptRow, call: ScriptedCall, run: RequestRun, cause: unknown): HttpError {
+    const { nsid: method, caller } = call;
+    const message = "the server has no room for this script now";
+    // A flood of requests must not become one of events.
+    if (performance.now() - toldAt >= 1000) {
+      toldAt = performance.now();
+      const error: ScriptFailure = { type: "runtime", message: explain(cause), line: null, traceback: "" };
+      app.log.warn("a script could not be run", { trigger: script.id, error: error.message });
+      const failed = { script, actor: caller.did, error, input: requestText(run), durationMs: 0 };
+      reports.failed(failed, { method });
+    }
+    const body = { error: "script_error", errorType: "unavailable", message, method, line: null };
+    return new HttpError(503, body, { "retry-after": "1" });
+  }
 }
 
 /** What both kinds of scripts get of their request (lua §3.2). */
