@@ -47,6 +47,10 @@ export const oauth = definePlugin({
           });
     oauthRoutes({ app, clients, logins, users: admins, scope });
     if (!logins) return;
+    if (!box.isSealing)
+      app.log.warn("the PDS tokens of people who sign in are stored as they are", {
+        hint: "set TOKEN_ENCRYPTION_KEY to encrypt them: openssl rand -base64 32",
+      });
 
     app.callers.admin.push(async (request) => {
       const login = await logins.find(request);
