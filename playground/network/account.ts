@@ -56,8 +56,8 @@ export interface LabelerAnnouncement {
 export class Account {
   readonly did: string;
   readonly keypair: Keypair;
-  readonly pds: { url: string; index: number };
   readonly #parts: AccountParts;
+  #pds: { url: string; index: number };
   #handle: string;
   #status: AccountStatus = "active";
   #repo: SignedRepo | undefined;
@@ -66,7 +66,7 @@ export class Account {
   private constructor(parts: AccountParts) {
     this.did = parts.did;
     this.keypair = parts.keypair;
-    this.pds = parts.pds;
+    this.#pds = parts.pds;
     this.#parts = parts;
     this.#handle = parts.handle;
   }
@@ -82,6 +82,10 @@ export class Account {
 
   get handle(): string {
     return this.#handle;
+  }
+
+  get pds(): { url: string; index: number } {
+    return this.#pds;
   }
 
   get status(): AccountStatus {
@@ -150,6 +154,14 @@ export class Account {
     return this.#parts.inOrder(async () => {
       this.#handle = handle;
       return this.#parts.sequencer.identity(this.did, handle);
+    });
+  }
+
+  /** Lives on another host from now on: the one that it leaves knows nothing of it any more. */
+  moveTo(pds: { url: string; index: number }): Promise<JetstreamIdentity> {
+    return this.#parts.inOrder(async () => {
+      this.#pds = pds;
+      return this.#parts.sequencer.identity(this.did, this.#handle);
     });
   }
 

@@ -35,6 +35,8 @@ export interface FaultRule extends FaultMatch {
   headers?: Record<string, string>;
   /** Announce the whole body, send this many bytes of it, and cut the connection. */
   truncateAfter?: number;
+  /** Announce the whole body, send this many bytes of it, and nothing more. */
+  stallAfter?: number;
   /** Answer with one byte of the body changed: the one at this offset. */
   damageAt?: number;
   /** Answer 200 with something that is not the JSON asked for. */

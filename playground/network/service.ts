@@ -78,11 +78,10 @@ async function serve(
   const at = rule?.damageAt ?? body.length;
   if (at < body.length) body[at] = 255 - (body[at] ?? 0);
   response.writeHead(reply.status ?? 200, { ...reply.headers, "content-length": body.length });
-  if (rule?.truncateAfter === undefined) {
-    response.end(body);
-    return;
-  }
-  response.write(body.subarray(0, rule.truncateAfter), () => response.destroy());
+  const { truncateAfter, stallAfter } = rule ?? {};
+  if (truncateAfter !== undefined) response.write(body.subarray(0, truncateAfter), () => response.destroy());
+  else if (stallAfter === undefined) response.end(body);
+  else response.write(body.subarray(0, stallAfter));
 }
 
 async function upgrade(

@@ -7,3 +7,14 @@ export function unlessAborted<T>(signal: AbortSignal, work: Promise<T>): Promise
     work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }
+
+/** Waits for all; the first that fails stops the others, and its error is thrown. */
+export async function allEnded(tasks: readonly Promise<void>[], stop: () => void): Promise<void> {
+  const errors: unknown[] = [];
+  const failed = (error: unknown): void => {
+    errors.push(error);
+    stop();
+  };
+  await Promise.all(tasks.map((task) => task.catch(failed)));
+  if (errors.length > 0) throw errors[0];
+}

@@ -49,7 +49,7 @@ export function backfillAdmin(parts: AdminParts): void {
 
   admin.route("POST /backfill", { ...create, body }, async ({ body: given, caller }) => {
     const dids = await accounts(
-      given.dids ?? (given.did ? [given.did] : undefined),
+      given.dids ?? (given.did == null ? undefined : [given.did]),
       given.dids != null,
       parts,
     );
@@ -128,7 +128,7 @@ async function accounts(
 ): Promise<string[] | undefined> {
   if (given === undefined) return undefined;
   const names = [...new Set(given.map((name) => name.trim()).filter(Boolean))];
-  if (names.length === 0) throw new HttpError(400, "dids names no account");
+  if (names.length === 0) throw new HttpError(400, `${isList ? "dids" : "did"} names no account`);
   if (names.length > maxAccounts)
     throw new HttpError(400, `dids names ${names.length} accounts: at most ${maxAccounts} are taken`);
   if (!isList) return names;

@@ -7,33 +7,55 @@ import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import { isObject } from "../../core/lexicons/document.ts";
 import { get, xrpcUrl } from "./answer.ts";
 import { FetchError, isTooLarge, toFailure } from "./failure.ts";
+import type { Room } from "./room.ts";
 
 export interface RepoExport {
   rev: string;
   /** Records of the wanted collections, in the order of their keys. */
   events(): AsyncGenerator<CommitEvent>;
+  /** Nothing more is read of it: its memory is free. */
+  release(): void;
 }
 
 /**
  * `com.atproto.sync.getRepo`: each block is checked against its CID while it arrives, the commit against the account's
- * key, and the records against the commit's tree. Undefined for a repo that is larger than what `fetch` reads, since its
- * blocks are held in memory until its tree is walked: such a one is listed page by page.
+ * key, and the records against the commit's tree. Its blocks are held in memory until its tree is walked. Undefined for
+ * a repo for which there is no `room`, that is larger than what `fetch` reads, or that does not arrive in its time: such a
+ * one is listed page by page.
  */
 export async function getRepo(
   fetch: OutgoingFetch,
   ask: { pds: string; did: string; collections: readonly string[]; signingKey: string },
+  room: Room,
   signal: AbortSignal,
 ): Promise<RepoExport | undefined> {
-  const { pds, did, collections, signingKey } = ask;
+  const { pds, did } = ask;
   const url = xrpcUrl(pds, "com.atproto.sync.getRepo", { did });
-  const received = await get(fetch, url, signal, "application/vnd.ipld.car")
-    .then((response) => readBlocks(did, response))
-    .catch((error: unknown) => {
-      if (isTooLarge(error)) return undefined;
-      throw error;
-    });
-  if (!received) return undefined;
-  const { root, blocks } = received;
+  let bytes = 0;
+  const take = (more: number): void => {
+    if (!room.take(more)) throw new TooMuch(`there is no room for the export of ${did}`);
+    bytes += more;
+  };
+  const release = (): void => room.give(bytes);
+  try {
+    const response = await get(fetch, url, signal, "application/vnd.ipld.car");
+    const { root, blocks } = await readBlocks(did, response, take);
+    return { ...(await openExport(ask, root, blocks)), release };
+  } catch (error) {
+    release();
+    const isSlow = bytes > 0 && !signal.aborted && toFailure(error).kind === "timeout";
+    if (error instanceof TooMuch || isTooLarge(error) || isSlow) return undefined;
+    throw error;
+  }
+}
+
+class TooMuch extends Error {}
+
+async function openExport(
+  { did, collections, signingKey }: { did: string; collections: readonly string[]; signingKey: string },
+  root: Cid,
+  blocks: BlockMap,
+): Promise<Omit<RepoExport, "release">> {
   const repo = await invalidUnless(did, "its commit or tree cannot be read", async () =>
     Repo.load(new MemoryBlockstore(blocks), root),
   );
@@ -71,16 +93,23 @@ export async function getRepo(
   };
 }
 
-async function readBlocks(did: string, response: Response): Promise<{ root: Cid; blocks: BlockMap }> {
+async function readBlocks(
+  did: string,
+  response: Response,
+  take: (bytes: number) => void,
+): Promise<{ root: Cid; blocks: BlockMap }> {
   const blocks = new BlockMap();
   try {
     const { roots, blocks: stream } = await readCarStream((response.body ?? []) as AsyncIterable<Uint8Array>);
-    for await (const { cid, bytes } of stream) blocks.set(cid, bytes);
+    for await (const { cid, bytes } of stream) {
+      take(bytes.length);
+      blocks.set(cid, bytes);
+    }
     const [root] = roots;
     if (root) return { root, blocks };
   } catch (cause) {
     // What breaks off is the network's trouble; what is complete and wrong is the host's.
-    if (toFailure(cause).kind !== "other") throw cause;
+    if (cause instanceof TooMuch || toFailure(cause).kind !== "other") throw cause;
     throw new FetchError("repo_invalid", `the export of ${did} is not usable`, { cause });
   }
   throw new FetchError("repo_invalid", `the export of ${did} has no root`);

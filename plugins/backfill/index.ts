@@ -15,6 +15,7 @@ import type { Method } from "./plan.ts";
 import { databaseInfo, poolSize } from "./pool.ts";
 import { keepRetention } from "./retention.ts";
 import { defineSettings } from "./settings.ts";
+import { createRoom } from "./room.ts";
 import { startRun } from "./run.ts";
 import { createSupervisor } from "./supervisor.ts";
 import { createUnits } from "./units.ts";
@@ -47,6 +48,8 @@ export interface BackfillApi {
 }
 
 const maxPageBytes = 64 * 1024 * 1024;
+/** Of all exports that are being read. */
+const maxExportBytes = 256 * 1024 * 1024;
 
 /**
  * History: who has records of a collection, where they live, and what they wrote (sync-and-xrpc §3). Jobs survive
@@ -78,6 +81,7 @@ export const backfill = definePlugin({
     });
     const archive =
       options.archive && createArchive({ base: options.archive.url, key: archiveKey(app, options) });
+    const room = createRoom(maxExportBytes);
     const jobs = createJobs(app);
     const units = createUnits(db, leaseMs);
     const hub = createHub();
@@ -98,6 +102,7 @@ export const backfill = definePlugin({
               db,
               pipeline,
               fetch,
+              room,
               jobs,
               units,
               hub,

@@ -1,20 +1,20 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { explain } from "../../core/errors.ts";
-import { documentUrl } from "../../core/identity/did-document.ts";
 import type { PluginApp } from "../../core/index.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import type { Database } from "../../core/db/database.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
-import { unlessAborted } from "./abort.ts";
+import { allEnded } from "./abort.ts";
+import { createAddresses } from "./addresses.ts";
 import { collectionsOf, discover } from "./discover.ts";
-import { blamesHost, toFailure } from "./failure.ts";
-import { createHosts, HostUnavailable } from "./hosts.ts";
+import { createHosts } from "./hosts.ts";
 import { countersOf, type Hub } from "./hub.ts";
 import type { Jobs } from "./jobs.ts";
 import { createLedger } from "./ledger.ts";
 import { outcomeOf } from "./outcome.ts";
 import type { Method } from "./plan.ts";
+import type { Room } from "./room.ts";
 import type { Concurrency } from "./settings.ts";
 import type { Unit } from "./unit.ts";
 import type { Units } from "./units.ts";
@@ -26,6 +26,7 @@ export interface RunParts {
   db: Database;
   pipeline: Pick<Pipeline, "ingestMany">;
   fetch: OutgoingFetch;
+  room: Room;
   jobs: Jobs;
   units: Units;
   hub: Hub;
@@ -49,12 +50,11 @@ export interface Run {
 }
 
 const idleMs = 250;
+/** At least; and so seldom that counting takes no more than a twentieth of the time. */
 const countEveryMs = 1000;
+const countShare = 1 / 20;
 const claimSize = 100;
 const lookEveryMs = 500;
-
-/** A directory that is away holds up everybody; giving up on it soon would fail every unit. */
-const directoryDownAfter = 20;
 
 export function startRun(parts: RunParts): Run {
   const { app, db, jobs, units, hub, jobId, concurrency, leaseMs, coolDownMs, downAfter } = parts;
@@ -66,12 +66,12 @@ export function startRun(parts: RunParts): Run {
   const { signal } = stopping;
   const ledger = createLedger({ db, log, jobId, token });
   const hosts = createHosts({ total: pds * didsPerPds, perHost: didsPerPds, coolDownMs, downAfter, now });
-  const directories = createHosts({
-    total: resolution,
-    perHost: resolution,
+  const addresses = createAddresses({
+    app,
+    resolution,
     coolDownMs,
-    downAfter: directoryDownAfter,
-    now,
+    signal,
+    resolved: (did, endpoint) => hub.emit(jobId, { type: "repo_resolved", did, pds_endpoint: endpoint }),
   });
   const windowSize = 3 * pds * didsPerPds + resolution;
   const inHand = new Map<string, Promise<void>>();
@@ -85,7 +85,7 @@ export function startRun(parts: RunParts): Run {
   async function handle(unit: Unit): Promise<void> {
     const { did } = unit;
     try {
-      const host = (unit.pdsEndpoint ??= await lookUp(did));
+      const host = (unit.pdsEndpoint ??= await addresses.lookUp(did));
       if (!hosts.down(host) && hosts.room(host, perHost.get(host) ?? 0) === 0) {
         ledger.note({ unit, status: "pending" });
         waitingHosts.add(host);
@@ -97,22 +97,6 @@ export function startRun(parts: RunParts): Run {
     } catch (error) {
       await putBack(unit, error);
     }
-  }
-
-  async function lookUp(did: string): Promise<string> {
-    const directory = new URL(documentUrl(did, app.config.network.plcUrl)).origin;
-    const endpoint = await directories
-      .request(directory, signal, () => unlessAborted(signal, app.identity.pds(did)))
-      .catch((error: unknown) => {
-        const failure = toFailure(error);
-        // Everybody waits for the one directory; that it is away is nobody's attempt.
-        const isAway = did.startsWith("did:plc:") && blamesHost(failure) && !signal.aborted;
-        throw isAway
-          ? new HostUnavailable(directory, now() + (failure.waitMs ?? 2 * coolDownMs), failure)
-          : error;
-      });
-    hub.emit(jobId, { type: "repo_resolved", did, pds_endpoint: endpoint });
-    return endpoint;
   }
 
   async function occupying(host: string, task: () => Promise<void>): Promise<void> {
@@ -132,6 +116,7 @@ export function startRun(parts: RunParts): Run {
     identity: app.identity,
     pipeline: parts.pipeline,
     fetch: parts.fetch,
+    room: parts.room,
     hosts,
     signal,
     advanced: (unit: Unit) => ledger.note({ unit, status: "running" }),
@@ -149,6 +134,14 @@ export function startRun(parts: RunParts): Run {
       isDatabaseAway,
     });
     unit.attempts = rest.attempts;
+    const { failure: reason } = rest;
+    if (
+      status === "failed" &&
+      reason &&
+      (await addresses.hasMoved(unit, reason)) &&
+      unit.attempts < maxAttempts
+    )
+      return ledger.note({ unit, status: "pending" });
     ledger.note({ unit, status, ...rest });
     if (rest.failure === undefined) return;
     const { kind, message } = rest.failure;
@@ -269,11 +262,16 @@ export function startRun(parts: RunParts): Run {
     }
   }
 
-  const counter = setInterval(() => void count().catch(() => {}), countEveryMs);
-  async function count(): Promise<void> {
-    const row = await jobs.refresh(jobId);
-    if (row) hub.emit(jobId, countersOf(row));
+  async function keepCounting(): Promise<void> {
+    for (let waitMs = countEveryMs; ;) {
+      await sleep(waitMs, undefined, { signal });
+      const begun = performance.now();
+      const row = await jobs.refresh(jobId).catch(() => undefined);
+      if (row) hub.emit(jobId, countersOf(row));
+      waitMs = Math.max(countEveryMs, (performance.now() - begun) / countShare);
+    }
   }
+  keepCounting().catch(() => {}); // the signal ends it
   const beat = setInterval(() => {
     units
       .extend(token)
@@ -289,7 +287,6 @@ export function startRun(parts: RunParts): Run {
       if (!isAsked) log.error("a backfill stopped", { job: jobId, error: explain(error) });
     })
     .then(async () => {
-      clearInterval(counter);
       clearInterval(beat);
       stopping.abort(new Error("the backfill stops"));
       await Promise.all(inHand.values());
@@ -307,15 +304,4 @@ export function startRun(parts: RunParts): Run {
       await over;
     },
   };
-}
-
-/** Waits for all; the first that fails stops the others, and its error is thrown. */
-async function allEnded(tasks: readonly Promise<void>[], stop: () => void): Promise<void> {
-  const errors: unknown[] = [];
-  const failed = (error: unknown): void => {
-    errors.push(error);
-    stop();
-  };
-  await Promise.all(tasks.map((task) => task.catch(failed)));
-  if (errors.length > 0) throw errors[0];
 }

@@ -7,6 +7,7 @@ import { getRepo } from "./get-repo.ts";
 import { HostUnavailable, type Hosts } from "./hosts.ts";
 import { currentRev, isGone, listRecords } from "./list-records.ts";
 import type { Method } from "./plan.ts";
+import type { Room } from "./room.ts";
 import type { Progress, Unit } from "./unit.ts";
 import { removeVanished } from "./vanished.ts";
 
@@ -18,6 +19,8 @@ export interface WorkParts {
   pipeline: Pick<Pipeline, "ingestMany">;
   fetch: OutgoingFetch;
   hosts: Pick<Hosts, "request">;
+  /** For exports. */
+  room: Room;
   signal: AbortSignal;
   /** The unit came further, durably. */
   advanced(unit: Unit): void;
@@ -55,7 +58,7 @@ export async function workOn(
   throw new FetchError("cid_mismatch", `${rejected} records of ${unit.did} are not what their CIDs say`);
 }
 
-/** False for a repo that is too large to be taken whole. */
+/** False for a repo that is too large, or too slow, to be taken whole. */
 async function takeRepo(unit: Unit & { pdsEndpoint: string }, parts: WorkParts): Promise<boolean> {
   const { did, pdsEndpoint: pds } = unit;
   const done = unit.progress?.done ?? [];
@@ -63,20 +66,24 @@ async function takeRepo(unit: Unit & { pdsEndpoint: string }, parts: WorkParts):
   const { signingKey } = await unlessAborted(parts.signal, parts.identity.resolve(did));
   if (!signingKey) throw new FetchError("did_doc_invalid", `the DID document of ${did} has no signing key`);
   const repo = await request(unit, parts, () =>
-    getRepo(parts.fetch, { pds, did, collections, signingKey }, parts.signal),
+    getRepo(parts.fetch, { pds, did, collections, signingKey }, parts.room, parts.signal),
   );
   if (!repo) return false;
   const present = new Set<string>();
   let chunk: CommitEvent[] = [];
   let rejected = unit.progress?.rejected ?? 0;
-  for await (const event of repo.events()) {
-    present.add(`${event.collection}/${event.rkey}`);
-    chunk.push(event);
-    if (chunk.length < chunkSize) continue;
+  try {
+    for await (const event of repo.events()) {
+      present.add(`${event.collection}/${event.rkey}`);
+      chunk.push(event);
+      if (chunk.length < chunkSize) continue;
+      rejected += await takeIn(unit, chunk, parts);
+      chunk = [];
+    }
     rejected += await takeIn(unit, chunk, parts);
-    chunk = [];
+  } finally {
+    repo.release();
   }
-  rejected += await takeIn(unit, chunk, parts);
   for (const collection of collections) {
     const gone = async (rkey: string): Promise<boolean> => !present.has(`${collection}/${rkey}`);
     unit.removed += await removeVanished(parts, { did, collection, rev: repo.rev }, gone);

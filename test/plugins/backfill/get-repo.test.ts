@@ -1,11 +1,12 @@
 import { Secp256k1Keypair } from "@atproto/crypto";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createOutgoingFetch } from "../../../core/http/outgoing.ts";
+import { createOutgoingFetch, type OutgoingOptions } from "../../../core/http/outgoing.ts";
 import type { Account } from "../../../playground/network/account.ts";
 import { missingBlock, missingTree, signedBy } from "../../../playground/network/lies.ts";
 import type { FaultRule } from "../../../playground/network/faults.ts";
 import { createNetwork, type Network } from "../../../playground/network/network.ts";
-import { getRepo } from "../../../plugins/backfill/get-repo.ts";
+import { getRepo, type RepoExport } from "../../../plugins/backfill/get-repo.ts";
+import { createRoom, type Room } from "../../../plugins/backfill/room.ts";
 import { differences } from "../../core/convergence/_stream.ts";
 import { databases } from "../../setup/databases.ts";
 import { fill, note, start, status, tableOf, watchRequests, worldOf } from "./_bench.ts";
@@ -162,15 +163,41 @@ describe.each(databases())("a backfill that takes whole repos on $name", (subjec
   });
 });
 
-test("an export that is larger than what is read of one is none", async () => {
-  const { network, accounts } = await networkOf(40);
-  const [{ did, keypair }] = accounts;
-  const ask = { pds: network.pds[0]?.url ?? "", did, collections, signingKey: keypair.did() };
+describe("an export is none", () => {
   const { signal } = new AbortController();
-  const get = (maxResponseBytes: number) =>
-    getRepo(createOutgoingFetch({ allowPrivate: true, maxResponseBytes }), ask, signal);
-  expect(await get(2000)).toBeUndefined();
-  expect(await get(200_000)).toMatchObject({ rev: accounts[0].repo?.rev });
+  const rev = expect.stringMatching(/^[2-7a-z]{13}$/);
+
+  type Get = (options: OutgoingOptions, room?: Room) => Promise<RepoExport | undefined>;
+  async function openHost(): Promise<{ network: Network; get: Get }> {
+    const { network, accounts } = await networkOf(40);
+    const [{ did, keypair }] = accounts;
+    const ask = { pds: network.pds[0]?.url ?? "", did, collections, signingKey: keypair.did() };
+    const get: Get = (options, room = createRoom(200_000)) =>
+      getRepo(createOutgoingFetch({ allowPrivate: true, ...options }), ask, room, signal);
+    return { network, get };
+  }
+
+  test("when it is larger than what is read of one", async () => {
+    const { get } = await openHost();
+    expect(await get({ maxResponseBytes: 2000 })).toBeUndefined();
+    expect(await get({ maxResponseBytes: 200_000 })).toMatchObject({ rev });
+  });
+
+  test("while others take the room, and of what it took itself nothing is left", async () => {
+    const { get } = await openHost();
+    const room = createRoom(12_000);
+    const first = await get({}, room);
+    expect(first).toMatchObject({ rev });
+    expect(await get({}, room)).toBeUndefined();
+    first?.release();
+    expect(await get({}, room)).toMatchObject({ rev });
+  });
+
+  test("when it does not come in its time, though it has begun", async () => {
+    const { network, get } = await openHost();
+    network.faults.add({ method, stallAfter: 3000 });
+    expect(await get({ timeoutMs: 300 })).toBeUndefined();
+  });
 });
 
 function cidOf({ repo }: Account, rkey: string): string {

@@ -185,7 +185,8 @@ describe.each(databases())("a backfill on $name", (subject) => {
     const refusals: [Record<string, unknown>, string][] = [
       [{ dids: [" ", ""] }, "dids names no account"],
       [{ dids: [] }, "dids names no account"],
-      [{ did: "  " }, "dids names no account"],
+      [{ did: "  " }, "did names no account"],
+      [{ did: "" }, "did names no account"],
       [
         { dids: [dids[0], "nobody..test", "also nobody"] },
         "these accounts cannot be resolved: nobody..test, also nobody",

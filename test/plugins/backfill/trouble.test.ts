@@ -159,6 +159,32 @@ describe.each(databases())("a backfill in trouble on $name", (subject) => {
     expect(differences(await tableOf(instance), worldOf(network))).toEqual([]);
   });
 
+  test("follows accounts that have moved since it looked them up", async () => {
+    const network = await networkOf(2, [0, 120], [0, 3], [0, 2]);
+    const [first, second, lost] = network.accounts;
+    const instance = await start(subject, { network });
+    expect(await instance.finish({})).toMatchObject({ failed_repos: 0, total_records: 125 });
+    const elsewhere = { url: network.pds[1]?.url ?? "", index: 1 };
+    for (const account of [first, second]) {
+      await account?.moveTo(elsewhere);
+      await account?.create(status, { text: "from the new host" });
+    }
+    // One moves to a host that does not know it either.
+    await lost?.moveTo({ url: elsewhere.url, index: 7 });
+    const job = await instance.finish({});
+    expect(job).toMatchObject({
+      total_repos: 3,
+      failed_repos: 1,
+      error_counts: { repo_not_found: 1 },
+      total_records: 125,
+    });
+    expect(differences(await tableOf(instance), worldOf(network))).toEqual([]);
+    // What is tried again is looked up anew.
+    await lost?.moveTo(elsewhere);
+    await instance.ask(`POST /backfill/${job.id}/retry-failed`);
+    expect(await instance.reaches(job.id, "completed")).toMatchObject({ failed_repos: 0, complete: true });
+  });
+
   test("takes no harm from a record that is nested without end", async () => {
     const network = await networkOf(1, [0, 3]);
     const depth = 50_000;
