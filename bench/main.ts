@@ -3,9 +3,12 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createLogger } from "../core/log.ts";
 import { build } from "../core/server/build.ts";
-import { backfill } from "./backfill.ts";
+import { backfill, backfillMemory } from "./backfill.ts";
+import { beside } from "./beside.ts";
+import { postgresServer, sqliteFiles } from "./databases.ts";
 import { hostile } from "./hostile.ts";
 import { ingest } from "./ingest.ts";
+import { memory } from "./memory.ts";
 import { reads } from "./reads.ts";
 import { seed } from "./seed.ts";
 
@@ -18,18 +21,25 @@ export interface Figure {
   calibration?: number;
   /** The least that value ÷ calibration should be. */
   target?: number;
+  /** The most that it should be. */
+  most?: number;
 }
 
 const help = `Measures, each figure beside a calibration of the same run: machines differ, the ratio is the result.
 
-  npm run bench -- [--only reads,ingest,hostile,backfill] [--rows 100000] [--events 1000000] [--seconds 5] [--json]
+  npm run bench -- [--only reads,hostile,ingest,beside,backfill,memory] [--database sqlite,postgres]
+    [--rows 100000] [--events 200000] [--repos 100000] [--seconds 5] [--json]
+
+reads and hostile use SQLite; memory reads five times as many events.
 `;
 
 const { values } = parseArgs({
   options: {
-    only: { type: "string", default: "reads,ingest,hostile,backfill" },
+    only: { type: "string", default: "reads,hostile,ingest,beside,backfill" },
+    database: { type: "string", default: "sqlite" },
     rows: { type: "string", default: "100000" },
-    events: { type: "string", default: "1000000" },
+    events: { type: "string", default: "200000" },
+    repos: { type: "string", default: "100000" },
     seconds: { type: "string", default: "5" },
     json: { type: "boolean", default: false },
     help: { type: "boolean", default: false },
@@ -59,24 +69,40 @@ async function bench(): Promise<void> {
       figures.push(...(await reads({ entry, databaseFile, seconds: Number(values.seconds) })));
     if (wanted.includes("hostile")) figures.push(...(await hostile({ entry, databaseFile })));
   }
-  if (wanted.includes("ingest")) {
-    say(`ingesting ${values.events} events …`);
-    figures.push(...(await ingest({ entry, root, folder: data, events: Number(values.events) })));
-  }
-  if (wanted.includes("backfill")) {
-    say("backfilling …");
-    figures.push(...(await backfill({ entry, root, folder: data })));
+  for (const dialect of values.database.split(",")) {
+    const databases = dialect === "postgres" ? await postgresServer() : sqliteFiles(data);
+    const options = {
+      entry,
+      root,
+      databases,
+      events: Number(values.events),
+      seconds: Number(values.seconds),
+    };
+    const on = (made: Figure[]): void =>
+      void figures.push(...made.map((figure) => ({ ...figure, name: `${figure.name}, ${dialect}` })));
+    try {
+      say(`on ${dialect} …`);
+      if (wanted.includes("ingest")) on(await ingest(options));
+      if (wanted.includes("beside")) on(await beside({ ...options, events: 3 * options.events }));
+      if (wanted.includes("backfill")) on(await backfill(options));
+      if (wanted.includes("memory")) {
+        on(await memory({ ...options, events: 5 * options.events }));
+        on(await backfillMemory(options, Number(values.repos)));
+      }
+    } finally {
+      await databases.stop();
+    }
   }
   if (values.json) process.stdout.write(`${JSON.stringify(figures)}\n`);
   else console.table(figures.map(toRow));
 }
 
-function toRow({ name, value, unit, beside, calibration, target }: Figure): Record<string, unknown> {
+function toRow({ name, value, unit, beside, calibration, target, most }: Figure): Record<string, unknown> {
   return {
     figure: name,
     value: `${value} ${unit}`,
     beside: beside ? `${calibration} (${beside})` : "",
     ratio: calibration ? (value / calibration).toFixed(2) : "",
-    target: target === undefined ? "" : `≥ ${target.toFixed(2)}`,
+    target: target ? `≥ ${target.toFixed(2)}` : most ? `≤ ${most.toFixed(2)}` : "",
   };
 }

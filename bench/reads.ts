@@ -59,7 +59,7 @@ export async function reads({ entry, databaseFile, seconds }: ReadsOptions): Pro
       unit: "req/s",
       beside: "unscripted list",
       calibration: list,
-      target: 1 / 3,
+      target: 0.5,
     },
   ];
 }

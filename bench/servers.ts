@@ -1,8 +1,11 @@
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
+import { readFileSync } from "node:fs";
+import { freePort } from "./databases.ts";
 
 export interface Server {
   url: string;
+  /** Resident memory of the process, by Linux. */
+  mebibytes(): number;
   stop(): Promise<void>;
 }
 
@@ -27,6 +30,10 @@ export async function startServer(
   }
   return {
     url,
+    mebibytes() {
+      const pages = Number(readFileSync(`/proc/${child.pid}/statm`, "utf8").split(" ")[1]);
+      return Math.round((pages * 4096) / 1024 / 1024);
+    },
     async stop() {
       child.kill("SIGTERM");
       await ended;
@@ -39,13 +46,4 @@ async function answers(url: string): Promise<boolean> {
     async (response) => (await response.arrayBuffer(), true),
     () => false,
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
 }
