@@ -6,10 +6,11 @@ import type { DpopSessionsApi } from "../dpop-sessions/index.ts";
 import type { Delegations, LinkedAccount, Role } from "./store.ts";
 
 export interface MethodParts {
-  app: Pick<PluginApp, "xrpc" | "events">;
+  app: Pick<PluginApp, "xrpc" | "events" | "clock">;
   clients: Pick<ApiClientsApi, "find">;
   sessions: Pick<DpopSessionsApi, "ofUser" | "remove">;
   delegations: Delegations;
+  needsConsent: boolean;
 }
 
 interface Acting {
@@ -19,11 +20,15 @@ interface Acting {
 
 const accountOnly = z.object({ did: z.string() });
 const delegateOf = z.object({ accountDid: z.string(), userDid: z.string() });
+const linking = z.object({ userDid: z.string() });
 const newDelegate = z.object({ accountDid: z.string(), userDid: z.string(), role: z.string() });
 
+const consentMs = 10 * 60 * 1000;
+
 /** `dev.happyview.delegation.*` (auth §5.4). */
-export function delegationMethods({ app, clients, sessions, delegations }: MethodParts): void {
-  const { events } = app;
+export function delegationMethods(parts: MethodParts): void {
+  const { app, clients, sessions, delegations, needsConsent } = parts;
+  const { events, clock } = app;
   const method = (
     name: string,
     type: "query" | "procedure",
@@ -61,20 +66,42 @@ export function delegationMethods({ app, clients, sessions, delegations }: Metho
     detail: Record<string, unknown> = {},
   ): void => events.emit({ type: `delegation.${type}`, actor: acting.did, subject, detail });
 
+  /** An account is never held against its will; its own sessions stay. */
+  async function unlinkItself(acting: Acting): Promise<object> {
+    const account = await delegations.account(acting.did);
+    if (!account) throw new HttpError(404, "delegated account not found");
+    await delegations.unlink(acting.did);
+    changed("account_unlinked", acting, acting.did);
+    return {};
+  }
+
   method("linkAccount", "procedure", async (acting, call) => {
     const { did } = parseBody(accountOnly, call.input);
     if (did === acting.did) throw new HttpError(400, "cannot link your own account as a delegate");
     if (await delegations.account(did)) throw new HttpError(409, "account is already linked");
     if ((await sessions.ofUser(acting.client.id, did)).length === 0)
       throw new HttpError(400, "no DPoP session found for the target account — complete OAuth first");
+    if (needsConsent && !(await delegations.takeConsent(did, acting.did, acting.client.id)))
+      throw new HttpError(
+        403,
+        `${did} has not allowed this: it has to call dev.happyview.delegation.allowLink with your DID first`,
+      );
     if (!(await delegations.link(did, acting.did, acting.client.id)))
       throw new HttpError(409, "account is already linked");
     changed("account_linked", acting, did);
     return json({ did }, 201);
   });
 
+  method("allowLink", "procedure", async (acting, call) => {
+    const { userDid } = parseBody(linking, call.input);
+    await delegations.allow(acting.did, userDid, acting.client.id, clock.now() + consentMs);
+    changed("link_allowed", acting, userDid);
+    return {};
+  });
+
   method("unlinkAccount", "procedure", async (acting, call) => {
     const { did } = parseBody(accountOnly, call.input);
+    if (did === acting.did) return unlinkItself(acting);
     const { role } = await as(did, acting);
     if (role !== "owner") throw new HttpError(403, "only the owner can unlink an account");
     await delegations.unlink(did);

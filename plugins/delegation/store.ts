@@ -23,6 +23,10 @@ export interface Delegations {
   link(did: string, by: string, clientId: string): Promise<boolean>;
   unlink(did: string): Promise<void>;
   role(accountDid: string, userDid: string): Promise<Role | undefined>;
+  /** The account lets the user link it with this app, until Unix milliseconds. */
+  allow(did: string, userDid: string, clientId: string, until: number): Promise<void>;
+  /** Whether it does, once. */
+  takeConsent(did: string, userDid: string, clientId: string): Promise<boolean>;
   /** False when the user is a delegate already. */
   add(accountDid: string, userDid: string, role: Role, by: string): Promise<boolean>;
   remove(accountDid: string, userDid: string): Promise<void>;
@@ -62,6 +66,20 @@ export function createDelegations({ db, clock }: Pick<PluginApp, "db" | "clock">
       );
       return row?.role;
     },
+    async allow(did, userDid, clientId, until) {
+      await db.run(
+        `INSERT INTO happyview_delegation_consents (account_did, user_did, api_client_id, expires_at) VALUES (?, ?, ?, ?)
+         ON CONFLICT (account_did) DO UPDATE SET user_did = excluded.user_did, api_client_id = excluded.api_client_id,
+           expires_at = excluded.expires_at`,
+        [did, userDid, clientId, until],
+      );
+    },
+    takeConsent: async (did, userDid, clientId) =>
+      (await db.run(
+        `DELETE FROM happyview_delegation_consents
+         WHERE account_did = ? AND user_did = ? AND api_client_id = ? AND expires_at > ?`,
+        [did, userDid, clientId, clock.now()],
+      )) > 0,
     add: async (accountDid, userDid, role, by) =>
       (await db.run(insertDelegate, [accountDid, userDid, role, by, clock.timestamp()])) > 0,
     async remove(accountDid, userDid) {

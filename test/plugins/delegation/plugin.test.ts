@@ -73,6 +73,17 @@ describe.each(databases())("delegation on $name", (subject) => {
     ]);
   });
 
+  it("an account unlinks itself, whoever linked it, and keeps its sessions", async () => {
+    await link();
+    expect(await post(team, "unlinkAccount", { did: team.did })).toEqual([200]);
+    expect((await get(owner, "getAccount", `?did=${team.did}`))[0]).toBe(404);
+    expect((await get(team, "listAccounts"))[0]).toBe(200);
+    expect(await post(team, "unlinkAccount", { did: team.did })).toEqual([
+      404,
+      "delegated account not found",
+    ]);
+  });
+
   it("owners and admins add delegates, members do not", async () => {
     await link();
     const [admin, member, other] = [await person(), await person(), await person()];
@@ -132,5 +143,36 @@ describe.each(databases())("delegation on $name", (subject) => {
       { error: "delegation is scoped to a different application" },
     ]);
     expect(await get(elsewhere, "listAccounts")).toEqual([200, { accounts: [] }]);
+  });
+});
+
+describe.each(databases())("delegation with consent on $name", (subject) => {
+  it("links an account for whom it names, once, with the app that it names it by", async () => {
+    const { network, running } = await startSessions(subject, { consent: true });
+    try {
+      const [client, other] = [await registerClient(running), await registerClient(running)];
+      const [teamDid, ownerDid] = [(await network.createAccount()).did, (await network.createAccount()).did];
+      const open = (did: string, of = client): Promise<Device> => openDevice(running, of, did);
+      const [team, owner, elsewhere] = [
+        await open(teamDid),
+        await open(ownerDid),
+        await open(teamDid, other),
+      ];
+      const ask = async (by: Device, method: string, body: object): Promise<number> =>
+        (await by.ask("POST", `/xrpc/dev.happyview.delegation.${method}`, { body })).status;
+      const link = (): Promise<number> => ask(owner, "linkAccount", { did: teamDid });
+      expect(await link()).toBe(403);
+      expect(await ask(elsewhere, "allowLink", { userDid: ownerDid })).toBe(200);
+      expect(await link()).toBe(403);
+      expect(await ask(team, "allowLink", { userDid: "did:plc:someoneelse" })).toBe(200);
+      expect(await link()).toBe(403);
+      expect(await ask(team, "allowLink", { userDid: ownerDid })).toBe(200);
+      expect(await link()).toBe(201);
+      expect(await ask(team, "unlinkAccount", { did: teamDid })).toBe(200);
+      expect(await link()).toBe(403);
+    } finally {
+      await running.stop();
+      await network.close();
+    }
   });
 });

@@ -1,7 +1,7 @@
 import { createHash, createHmac, createPrivateKey, randomUUID, sign, type JsonWebKey } from "node:crypto";
 import { createNetwork, type Network } from "../../../playground/network/network.ts";
 import { apiClients } from "../../../plugins/api-clients/index.ts";
-import { delegation } from "../../../plugins/delegation/index.ts";
+import { delegation, type DelegationOptions } from "../../../plugins/delegation/index.ts";
 import { dpopSessions } from "../../../plugins/dpop-sessions/index.ts";
 import { users } from "../../../plugins/users/index.ts";
 import { adminHeaders, startApp, type TestApp } from "../../setup/app.ts";
@@ -13,11 +13,12 @@ export const encryptionKey: string = Buffer.alloc(32, 5).toString("base64");
 /** An app with the plugins of sessions, on a network that knows the accounts; tokens are made up. */
 export async function startSessions(
   subject: DatabaseSubject,
+  linking: DelegationOptions = {},
 ): Promise<{ network: Network; running: TestApp }> {
   const network = await createNetwork({ seed: 61 });
   const running = await startApp(
     subject,
-    { plugins: [users(), apiClients(), dpopSessions({ verifyTokens: false }), delegation()] },
+    { plugins: [users(), apiClients(), dpopSessions({ verifyTokens: false }), delegation(linking)] },
     { env: { TOKEN_ENCRYPTION_KEY: encryptionKey, PLC_URL: network.plcUrl } },
   );
   return { network, running };
