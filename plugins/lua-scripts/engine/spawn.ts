@@ -1,8 +1,10 @@
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import type { WorkerSetup } from "../worker/protocol.ts";
 
 /** Starts a script thread. */
 export function spawnWorker(setup: WorkerSetup): Worker {
+  keepWasmCode();
   // A bundler replaces this expression by the address of the chunk it emits for the worker.
   const entry = new URL("../worker/main.ts", import.meta.url);
   // Compiled file by file it stays as it is, for a URL is no import that the compiler would rewrite.
@@ -13,4 +15,13 @@ export function spawnWorker(setup: WorkerSetup): Worker {
     // Lua's own memory is outside of this; it bounds what rows and results make JavaScript hold.
     resourceLimits: { maxOldGenerationSizeMb: 256, stackSizeMb: 4 },
   });
+}
+
+/**
+ * V8 13.6 (Node 24) ends the whole process with SIGSEGV when it frees replaced WebAssembly code of one thread while
+ * another comes or goes (WasmEngine::FreeDeadCode below Runtime_TierUpWasmToJSWrapper). Kept, that code costs little: it
+ * goes with its module, which is with its thread.
+ */
+function keepWasmCode(): void {
+  if (process.versions["bun"] === undefined) setFlagsFromString("--no-wasm-code-gc");
 }
