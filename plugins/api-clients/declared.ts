@@ -37,18 +37,21 @@ export async function deploy(
       rateLimitCapacity: rateLimit?.capacity,
       rateLimitRefillRate: rateLimit?.refillRate,
     };
-    const known = await clients.byClientId(each.clientIdUrl);
-    if (known) {
-      if (known.clientKey !== each.clientKey)
-        log.warn("a declared API client has another key in the database, which stays", { client: each.name });
-      await clients.change(known.id, { ...fields, ...limits, type, secret });
-    } else if (
-      !(await clients.create({ ...fields, ...limits, type, secret, createdBy: null, origin: "config" }))
-    )
+    const values = { ...fields, ...limits, type, secret };
+    const find = (): ReturnType<ApiClients["byClientId"]> => clients.byClientId(each.clientIdUrl);
+    let known = await find();
+    if (!known) {
+      if (await clients.create({ ...values, createdBy: null, origin: "config" })) continue;
+      known = await find(); // another process that starts with the same config was first
+    }
+    if (!known)
       throw new HappyViewError("CONFIG_INVALID", {
         message: `the clientKey of the API client "${each.name}" is another client's`,
         hint: "give each client a key of its own: hvc_$(openssl rand -hex 16)",
       });
+    if (known.clientKey !== each.clientKey)
+      log.warn("a declared API client has another key in the database, which stays", { client: each.name });
+    await clients.change(known.id, values);
   }
 }
 

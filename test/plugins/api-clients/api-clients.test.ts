@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createNetwork, type Network } from "../../../playground/network/network.ts";
+import { createClock } from "../../../core/clock.ts";
 import { createApp } from "../../../core/index.ts";
+import { deploy } from "../../../plugins/api-clients/declared.ts";
+import { createApiClients } from "../../../plugins/api-clients/store.ts";
 import { apiClients, type DeclaredClient } from "../../../plugins/api-clients/index.ts";
 import { dpopSessions } from "../../../plugins/dpop-sessions/index.ts";
 import { adminHeaders, startApp, testConfig, type TestApp } from "../../setup/app.ts";
@@ -166,6 +169,15 @@ describe.each(databases())("API clients on $name", (subject) => {
           });
         }
       }));
+
+    test("are made once by processes that start together", async () => {
+      await using t = await startApp(subject, { plugins: [apiClients()] });
+      const { db, config } = t.app;
+      const clients = createApiClients({ db, clock: createClock(Date.now) });
+      const begin = (): Promise<void> => deploy([spa], clients, { config, log: silent });
+      await Promise.all([begin(), begin(), begin()]);
+      expect(await clients.list({ origin: "config" })).toMatchObject([{ clientKey: spa.clientKey }]);
+    });
 
     test("stop the start when two have one key", async () => {
       const clients = [spa, { ...spa, name: "Copy", clientIdUrl: "https://copy.example/client.json" }];
