@@ -16,6 +16,8 @@ export interface Clients {
   of(domain: string): Promise<NodeOAuthClient>;
   /** `/oauth-client-metadata.json` of a domain. */
   metadata(domain: string): Promise<Record<string, unknown>>;
+  /** What an unfinished sign-in was begun with; undefined for one that is unknown. */
+  begun(state: string): Promise<string | undefined>;
 }
 
 export interface ClientParts {
@@ -34,6 +36,7 @@ export function createClients(parts: ClientParts): Clients {
   const { app, box, scope } = parts;
   const { config } = app;
   const clients = new Map<string, Promise<NodeOAuthClient>>();
+  const states = stateStore(app, box, parts.stateLifetimeMs);
   const isConfidential = !isLocal(config) && box.isSealing;
   let key: Promise<JoseKey> | undefined;
 
@@ -42,7 +45,7 @@ export function createClients(parts: ClientParts): Clients {
     return new NodeOAuthClient({
       clientMetadata: metadata,
       ...(isConfidential ? { keyset: [await (key ??= loadKey(app, box))] } : {}),
-      stateStore: stateStore(app, box, parts.stateLifetimeMs),
+      stateStore: states,
       sessionStore: sessionStore(app, box),
       requestLock: requestLocalLock,
       allowHttp: isLocal(config),
@@ -106,6 +109,7 @@ export function createClients(parts: ClientParts): Clients {
       return client;
     },
     metadata: async (domain) => ({ ...(await published(domain)) }),
+    begun: async (state) => (await states.get(state))?.appState,
   };
 }
 

@@ -2,6 +2,7 @@ import { definePlugin, HttpError } from "../../core/index.ts";
 import { explain } from "../../core/errors.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
 import { users } from "../users/index.ts";
+import { createBrowsers } from "./browsers.ts";
 import { createClients } from "./client.ts";
 import { createLogins, isIntended } from "./logins.ts";
 import { migrations } from "./migrations.ts";
@@ -36,16 +37,10 @@ export const oauth = definePlugin({
       app.log.warn("signing in to the admin API is off", {
         hint: "set SESSION_SECRET to at least 32 random characters: openssl rand -hex 32",
       });
-    const logins =
-      secret.length < minSecretLength
-        ? undefined
-        : createLogins({
-            ...app,
-            secret,
-            isSecure: app.domains.primary().startsWith("https:"),
-            path: server.basePath,
-          });
-    oauthRoutes({ app, clients, logins, users: admins, scope });
+    const cookies = { isSecure: app.domains.primary().startsWith("https:"), path: server.basePath };
+    const browsers = createBrowsers({ ...cookies, lifetimeMs: stateLifetimeMs });
+    const logins = secret.length < minSecretLength ? undefined : createLogins({ ...app, ...cookies, secret });
+    oauthRoutes({ app, clients, browsers, logins, users: admins, scope });
     if (!logins) return;
     if (!box.isSealing)
       app.log.warn("the PDS tokens of people who sign in are stored as they are", {

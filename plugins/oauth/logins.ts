@@ -1,6 +1,7 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { PluginApp } from "../../core/index.ts";
 import type { HttpRequest } from "../../core/http/request.ts";
+import { cookieAttributes, cookieOf, type CookieParts } from "./cookies.ts";
 
 export interface Login {
   did: string;
@@ -20,22 +21,19 @@ export interface Logins {
 const cookieName = "happyview_session";
 const lifetimeMs = 14 * 24 * 60 * 60 * 1000;
 
-export interface LoginParts extends Pick<PluginApp, "db" | "clock"> {
+export interface LoginParts extends Pick<PluginApp, "db" | "clock">, CookieParts {
   /** Signs cookies. */
   secret: string;
-  /** Whether browsers reach us by https. */
-  isSecure: boolean;
-  path: string;
 }
 
-export function createLogins({ db, clock, secret, isSecure, path }: LoginParts): Logins {
-  const attributes = `Path=${path || "/"}; HttpOnly; SameSite=Lax${isSecure ? "; Secure" : ""}`;
+export function createLogins({ db, clock, secret, ...parts }: LoginParts): Logins {
+  const attributes = cookieAttributes(parts);
   const sign = (id: string): string =>
     createHmac("sha256", secret).update(`${cookieName}:${id}`).digest("base64url");
   const hash = (id: string): string => createHash("sha256").update(id).digest("hex");
 
-  function idOf({ headers }: HttpRequest): string | undefined {
-    const value = cookieOf(headers.get("cookie") ?? "", cookieName);
+  function idOf(request: HttpRequest): string | undefined {
+    const value = cookieOf(request, cookieName);
     const [id = "", signature = ""] = value?.split(".", 2) ?? [];
     const expected = Buffer.from(sign(id));
     const given = Buffer.from(signature);
@@ -70,14 +68,6 @@ export function createLogins({ db, clock, secret, isSecure, path }: LoginParts):
       await db.run("DELETE FROM happyview_oauth_states WHERE expires_at < ?", [clock.now()]);
     },
   };
-}
-
-function cookieOf(header: string, name: string): string | undefined {
-  const pair = header
-    .split(";")
-    .map((part) => part.trim())
-    .find((part) => part.startsWith(`${name}=`));
-  return pair?.slice(name.length + 1);
 }
 
 /**

@@ -4,24 +4,28 @@ import { hostOf } from "../../core/http/router.ts";
 import { HttpError, json, redirect, reply, text, type PluginApp } from "../../core/index.ts";
 import type { HttpRequest } from "../../core/http/request.ts";
 import type { UsersApi } from "../users/index.ts";
+import type { Browsers } from "./browsers.ts";
 import type { Clients } from "./client.ts";
 import type { Logins } from "./logins.ts";
 
 export interface RouteParts {
   app: Pick<PluginApp, "http" | "config" | "domains" | "log">;
   clients: Clients;
+  browsers: Browsers;
   logins: Logins | undefined;
   users: Pick<UsersApi, "isUser" | "isEmpty">;
   scope: string;
 }
 
-/** What the sign-in brings back through the PDS. */
+/** What is kept of a sign-in until its way back. */
 interface AppState {
   to: string;
+  /** The hash of a nonce that the browser holds. */
+  browser: string;
 }
 
 /** `/auth/*` and the metadata of our own OAuth client (auth §6). */
-export function oauthRoutes({ app, clients, logins, users, scope }: RouteParts): void {
+export function oauthRoutes({ app, clients, browsers, logins, users, scope }: RouteParts): void {
   const { config, domains } = app;
   const { route } = app.http;
   const domainOf = (request: HttpRequest): string => domains.urlOf(hostOf(request));
@@ -30,6 +34,15 @@ export function oauthRoutes({ app, clients, logins, users, scope }: RouteParts):
     throw new HttpError(500, "signing in is off: SESSION_SECRET needs at least 32 characters");
   };
 
+  /** Asked before the code is used: what another browser began leaves no session behind, and is as good as unknown. */
+  async function begunHere(request: HttpRequest, key: string | null): Promise<AppState> {
+    const stored = key === null ? undefined : await clients.begun(key);
+    const state = JSON.parse(stored ?? "{}") as Partial<AppState>; // written by /auth/login alone
+    const { to = "", browser = "" } = state;
+    if (browsers.isSame(request, browser)) return { to, browser };
+    throw new Error("unknown authorization session");
+  }
+
   route("GET /oauth-client-metadata.json", ({ request }) => clients.metadata(domainOf(request)));
 
   route("GET /auth/login", async ({ request, query }) => {
@@ -37,11 +50,12 @@ export function oauthRoutes({ app, clients, logins, users, scope }: RouteParts):
     const params = new URLSearchParams(query);
     const handle = params.get("handle");
     if (!handle) throw new HttpError(400, "handle is missing: a handle or DID");
-    const state: AppState = { to: ownUrl(params.get("redirect_uri"), app) };
+    const { cookie, hash } = browsers.mark(request);
+    const state: AppState = { to: ownUrl(params.get("redirect_uri"), app), browser: hash };
     try {
       const client = await clients.of(domainOf(request));
       const url = await client.authorize(handle, { scope, state: JSON.stringify(state) });
-      return { url: url.toString() };
+      return json({ url: url.toString() }, 200, { "set-cookie": cookie, "cache-control": "no-store" });
     } catch (error) {
       app.log.warn("a sign-in could not begin", { error: explain(error) });
       throw new HttpError(500, `OAuth authorize failed: ${messageOf(error)}`);
@@ -59,12 +73,12 @@ export function oauthRoutes({ app, clients, logins, users, scope }: RouteParts):
       return redirect(`${base}/login?error=${encodeURIComponent(params.get("error") ?? "")}`);
     try {
       const client = await clients.of(domain);
-      const { session, state } = await client.callback(params);
+      const { to } = await begunHere(request, params.get("state"));
+      const { session } = await client.callback(params);
       if (!(await users.isEmpty()) && !(await users.isUser(session.did))) {
         await session.signOut().catch(() => {}); // nobody will use it
         return redirect(`${base}/login?error=not_authorized`);
       }
-      const { to } = JSON.parse(state ?? "{}") as Partial<AppState>;
       return reply(303, null, {
         location: to || `${base}/dashboard/`,
         "set-cookie": await open.begin(session.did),

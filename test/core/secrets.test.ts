@@ -325,18 +325,29 @@ async function sessions({ app, base, ask, secrets }: Run): Promise<HappyViewSess
 async function dashboard({ base, ask, secrets, admin }: Run): Promise<void> {
   const begun = await fetch(`${base}/auth/login?handle=${did}`);
   const { url } = (await begun.json()) as { url: string };
+  const browser = pairOf(begun);
+  secrets.set("the nonce of a browser", browser.slice(browser.indexOf("=") + 1));
   const back = await signIn(url, { name: "alice.test", password });
   secrets.set("the code of a sign-in", new URLSearchParams(back).get("code") ?? "");
-  const callback = await fetch(`${base}/auth/callback${back}`, { redirect: "manual" });
-  const cookie = callback.headers.get("set-cookie")?.split(";", 1)[0] ?? "";
+  const callback = await fetch(`${base}/auth/callback${back}`, {
+    redirect: "manual",
+    headers: { cookie: browser },
+  });
+  const cookie = pairOf(callback);
   secrets.set("the cookie", cookie.slice(cookie.indexOf("=") + 1));
   const me = await fetch(`${base}/auth/me`, { headers: { cookie } });
   const { csrf_token: csrf } = (await me.json()) as { csrf_token: string };
   expect((await ask("/admin/users", { headers: { cookie } })).status).toBe(200);
-  expect((await ask(`/auth/callback${back}`)).status).toBe(500); // a code is good once
+  const again = await ask(`/auth/callback${back}`, { headers: { cookie: browser } });
+  expect(again.status).toBe(500); // a code is good once
   expect((await ask("/admin/users", { headers: { ...admin, authorization: `Bearer ${csrf}` } })).status).toBe(
     401,
   );
+}
+
+/** The name and value of the cookie that an answer sets. */
+function pairOf({ headers }: Response): string {
+  return headers.get("set-cookie")?.split(";", 1)[0] ?? "";
 }
 
 /** Credentials that are refused, some of them nearly right. */

@@ -58,13 +58,29 @@ afterAll(async () => {
   await plc?.close();
 });
 
+interface Begun {
+  url: string;
+  /** What the browser that began holds from then on. */
+  cookie: string;
+}
+
+async function begin(name: string, query = "", held = ""): Promise<Begun> {
+  const begun = await fetch(`${base}/auth/login?handle=${dids[name]}${query}`, { headers: { cookie: held } });
+  expect(begun.status).toBe(200);
+  expect(begun.headers.get("set-cookie")).toMatch(
+    /^happyview_login=[\w-]{43}; Path=\/; HttpOnly; SameSite=Lax; Max-Age=600$/,
+  );
+  return { url: ((await begun.json()) as { url: string }).url, cookie: cookieOf(begun) };
+}
+
+function comeBack(query: string, cookie: string): Promise<Response> {
+  return fetch(`${base}/auth/callback${query}`, { redirect: "manual", headers: { cookie } });
+}
+
 /** Ends where the browser would: the answer to the way back. */
 async function signInAs(name: string, query = ""): Promise<Response> {
-  const begun = await fetch(`${base}/auth/login?handle=${dids[name]}${query}`);
-  expect(begun.status).toBe(200);
-  const { url } = (await begun.json()) as { url: string };
-  const back = await signIn(url, { name: `${name}.test`, password });
-  return fetch(`${base}/auth/callback${back}`, { redirect: "manual" });
+  const { url, cookie } = await begin(name, query);
+  return comeBack(await signIn(url, { name: `${name}.test`, password }), cookie);
 }
 
 function cookieOf(response: Response): string {
@@ -131,10 +147,44 @@ it("leads back to pages of this instance only", async () => {
 });
 
 it("refuses a way back that nobody began, and one that was used already", async () => {
-  expect(
-    (await fetch(`${base}/auth/callback?code=x&state=y&iss=${pds.url}`, { redirect: "manual" })).status,
-  ).toBe(500);
+  const { url, cookie } = await begin("carol");
+  const unknown = [500, { error: "OAuth callback failed: unknown authorization session" }];
+  const answer = async (query: string): Promise<unknown[]> => {
+    const response = await comeBack(query, cookie);
+    return [response.status, await response.json()];
+  };
+  expect(await answer(`?code=x&state=y&iss=${pds.url}`)).toEqual(unknown);
+  expect(await answer(`?code=x&iss=${pds.url}`)).toEqual(unknown);
+  const back = await signIn(url, { name: "carol.test", password });
+  expect((await comeBack(back, cookie)).status).toBe(303);
+  expect(await answer(back)).toEqual(unknown);
   expect((await fetch(`${base}/auth/callback`)).status).toBe(400);
+});
+
+it("a way back is good in the browser that began alone: nobody can sign another one in as himself", async () => {
+  const { url, cookie } = await begin("carol");
+  const back = await signIn(url, { name: "carol.test", password });
+  const { cookie: other } = await begin("carol");
+  for (const held of ["", "happyview_login=", other, `${cookie}x`]) {
+    const response = await comeBack(back, held);
+    expect([held, response.status, await response.json()]).toEqual([
+      held,
+      500,
+      { error: "OAuth callback failed: unknown authorization session" },
+    ]);
+    expect(response.headers.get("set-cookie")).toBeNull();
+  }
+  // What others tried has not used it up.
+  expect((await comeBack(back, `theme=dark; ${cookie}`)).status).toBe(303);
+});
+
+it("sign-ins in two tabs of a browser do not end each other", async () => {
+  const first = await begin("carol");
+  const second = await begin("carol", "", first.cookie);
+  for (const { url } of [first, second]) {
+    const back = await signIn(url, { name: "carol.test", password });
+    expect((await comeBack(back, second.cookie)).status).toBe(303);
+  }
 });
 
 it("shows the metadata of its client", async () => {
