@@ -124,6 +124,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     const router = createRouter({
       basePath: config.server.basePath,
       hosts,
+      isOwn: (origin) => domains.list().some(({ url }) => url === origin),
       log: log.child("http"),
     });
     const callers: Callers = { admin: [], xrpc: [] };

@@ -57,3 +57,9 @@ export function splitUrl(url: string): { path: string; query: string } {
   const mark = clean.indexOf("?");
   return mark < 0 ? { path: clean, query: "" } : { path: clean.slice(0, mark), query: clean.slice(mark + 1) };
 }
+
+/** A path as routes know it, without the base path of the instance; undefined for one outside of it. */
+export function localPath(path: string, basePath: string): string | undefined {
+  const isWithin = path === basePath || path.startsWith(`${basePath}/`);
+  return isWithin ? path.slice(basePath.length) || "/" : undefined;
+}

@@ -1,10 +1,10 @@
 import { addRoute, createRouter as createTable, findRoute } from "rou3";
 import { explain, HappyViewError, isHttpError, Rejection } from "../errors.ts";
 import type { Logger } from "../log.ts";
-import { corsHeaders, preflight } from "./cors.ts";
+import { createCors, type CorsParts } from "./cors.ts";
 import type { Hosts } from "./hosts.ts";
 import { errorReply, html, reply, toReply, type Reply } from "./reply.ts";
-import { splitUrl, type HttpRequest } from "./request.ts";
+import { localPath, splitUrl, type HttpRequest } from "./request.ts";
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
 export type RoutePattern = `${Method} /${string}`;
@@ -42,20 +42,20 @@ interface Route {
 export function createRouter({
   basePath,
   hosts,
+  isOwn,
   log,
-}: {
-  basePath: string;
+}: CorsParts & {
   hosts: Hosts;
   log: Logger;
 }): Router {
+  const cors = createCors({ basePath, isOwn });
   const table = createTable<Route>();
   const known = new Map<string, Set<string>>();
   const paths = createTable<string>();
 
   async function answer(request: HttpRequest): Promise<Reply> {
     const { path, query } = splitUrl(request.url);
-    const local =
-      path.startsWith(`${basePath}/`) || path === basePath ? path.slice(basePath.length) || "/" : undefined;
+    const local = localPath(path, basePath);
     const method = request.method === "HEAD" ? "GET" : request.method;
     const match = findRoute(table, method, path, { params: true });
     const atRoot = match?.data.options.atRoot === true;
@@ -97,12 +97,12 @@ export function createRouter({
       addRoute(table, method, path, { handler, options });
     },
     async handle(request) {
-      if (request.method === "OPTIONS") return preflight(request);
-      const cors = corsHeaders(request);
+      if (request.method === "OPTIONS") return cors.preflight(request);
+      const added = cors.headers(request);
       try {
         const found = await answer(request);
         const result = request.method === "HEAD" ? reply(found.status, null, found.headers) : found;
-        return request.headers.get("origin") === null ? result : withHeaders(result, cors);
+        return request.headers.get("origin") === null ? result : withHeaders(result, added);
       } catch (error) {
         if (!isHttpError(error))
           log.error("a request failed", {
@@ -110,7 +110,7 @@ export function createRouter({
             path: splitUrl(request.url).path,
             error: explain(error),
           });
-        return withHeaders(errorReply(error), cors);
+        return withHeaders(errorReply(error), added);
       }
     },
     list: () => [...known].flatMap(([path, methods]) => [...methods].map((method) => `${method} ${path}`)),

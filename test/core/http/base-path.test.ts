@@ -28,6 +28,16 @@ describe("an instance with a public URL and a base path", () => {
       expect((await at(path, undefined, adminHeaders)).status, path).toBe(404);
   });
 
+  test("lets pages of others read there what needs no cookie alone", async () => {
+    const credentials = async (path: string, origin: string): Promise<string | null> =>
+      (await at(path, undefined, { origin })).headers.get("access-control-allow-credentials");
+    for (const path of ["/api/admin/stats", "/api/auth/me", "/api/admin", "/api/auth/me?x=/api/config"])
+      expect(await credentials(path, "https://sibling.example"), path).toBeNull();
+    expect(await credentials("/api/admin/stats", "https://appview.example")).toBe("true");
+    expect(await credentials("/api/admin/stats", "http://appview.example")).toBeNull();
+    expect(await credentials("/api/config?x=/admin/", "https://sibling.example")).toBe("true");
+  });
+
   test("leads to the dashboard below it", async () => {
     for (const path of ["/api", "/api/"]) {
       const response = await at(path);

@@ -118,14 +118,39 @@ export function publicCases(subject: () => RunningSubject): void {
   describe("CORS", () => {
     const origin = "https://app.example";
 
-    test.each(["/health", "/config", "/admin/stats", "/xrpc/com.example.unknown", "/nothing"])(
-      "%s mirrors the origin, whatever the status",
-      async (path) => {
+    test.each([
+      ["/health", "true"],
+      ["/config", "true"],
+      ["/xrpc/com.example.unknown", "true"],
+      ["/oauth/sessions/did:plc:a", "true"],
+      ["/nothing", "true"],
+      ["/adminx", "true"],
+      ["/admin/stats", null],
+      ["/admin/nothing", null],
+      ["/auth/me", null],
+    ])(
+      "%s mirrors the origin, whatever the status, and lets it send credentials: %s",
+      async (path, credentials) => {
         const { headers } = await send(path, { headers: { origin, authorization: "Basic x" } });
         expect(headers.get("access-control-allow-origin")).toBe(origin);
-        expect(headers.get("access-control-allow-credentials")).toBe("true");
+        expect(headers.get("access-control-allow-credentials")).toBe(credentials);
         expect(headers.get("access-control-expose-headers")).toMatch(/RateLimit-Remaining/);
         expect(headers.get("vary")?.toLowerCase()).toContain("origin");
+      },
+    );
+
+    test.each(["GET", "OPTIONS"])(
+      "pages of the instance's own domains send their cookie: %s",
+      async (method) => {
+        const listed = await send("/admin/domains", { headers: subject().admin });
+        const [own] = (await listed.json()) as { url: string }[];
+        const { headers } = await send("/admin/stats", { method, headers: { origin: own?.url ?? "" } });
+        expect(headers.get("access-control-allow-origin")).toBe(own?.url);
+        expect(headers.get("access-control-allow-credentials")).toBe("true");
+        for (const other of [`${own?.url}.evil.example`, "https://localhost", "null", "http://localhost:1"]) {
+          const answer = await send("/admin/stats", { method, headers: { origin: other } });
+          expect([other, answer.headers.get("access-control-allow-credentials")]).toEqual([other, null]);
+        }
       },
     );
 
@@ -147,6 +172,9 @@ export function publicCases(subject: () => RunningSubject): void {
         });
         expect(response.status).toBe(204);
         expect(response.headers.get("access-control-allow-origin")).toBe(origin);
+        expect(response.headers.get("access-control-allow-credentials")).toBe(
+          path.startsWith("/admin/") ? null : "true",
+        );
         for (const method of ["GET", "POST", "PUT", "PATCH", "DELETE"])
           expect(response.headers.get("access-control-allow-methods")).toContain(method);
         for (const name of [
