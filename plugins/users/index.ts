@@ -6,6 +6,7 @@ import { createIdentify, type Identify } from "./identify.ts";
 import { createApiKeys } from "./keys.ts";
 import { migrations } from "./migrations.ts";
 import { allPermissions } from "./permissions.ts";
+import { createRenewals } from "./renewals.ts";
 import { verifyServiceAuth } from "./service-auth.ts";
 import { createUserStore } from "./store.ts";
 
@@ -35,6 +36,8 @@ export const users = definePlugin({
     const store = createUserStore(app);
     const keys = createApiKeys(app);
     const identify = createIdentify(store, keys, app);
+    const renew = createRenewals(app);
+    const isUser = async (did: string): Promise<boolean> => (await store.byDid(did)) !== undefined;
     for (const did of admins) await makeAdmin(did);
 
     async function makeAdmin(did: string): Promise<void> {
@@ -56,6 +59,8 @@ export const users = definePlugin({
       const audience = `did:web:${encodeURIComponent(new URL(publicUrl(config)).host)}`;
       const did = await verifyServiceAuth(token, {
         identity,
+        renew,
+        isExpected: async (from) => (await isUser(from)) || (await store.isEmpty()), // the first one is nobody yet
         audience,
         methods: [adminMethod],
         now: clock.now,
@@ -66,7 +71,7 @@ export const users = definePlugin({
     keysAdmin(app, keys, store);
     return {
       account: identify.account,
-      isUser: async (did) => (await store.byDid(did)) !== undefined,
+      isUser,
       isEmpty: store.isEmpty,
     };
   },

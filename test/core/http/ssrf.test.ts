@@ -204,7 +204,12 @@ const didWeb = (origin: string): string => `did:web:${encodeURIComponent(new URL
 /** Everywhere a stranger may name an address. */
 const ways: Record<string, { verify?: boolean; go(place: Place, origin: string): Promise<unknown> }> = {
   "the did:web that signed a token": {
-    go: ({ request, setup }, origin) => {
+    async go({ request, setup }, origin) {
+      // Nobody asks for the document of one who is no user.
+      const headers = { ...adminHeaders, "content-type": "application/json" };
+      const body = JSON.stringify({ did: didWeb(origin), permissions: [] });
+      const added = await request("/admin/users", { method: "POST", headers, body });
+      expect(added.status).toBe(201);
       const aud = `did:web:${encodeURIComponent(new URL(setup.domains.primary()).host)}`;
       const token = jwt({ iss: didWeb(origin), aud, exp: 9_999_999_999 });
       return request("/admin/stats", { headers: { authorization: `Bearer ${token}` } });
