@@ -91,6 +91,7 @@ export async function createApp(options: AppOptions): Promise<App> {
     const events = createEvents(hooks, clock, log);
     const settings = await createSettings(db, config.env, config.settings, clock);
     const lexicons = await createLexiconRegistry(db, hooks, clock, log);
+    // Identities mostly, each below ten kilobytes and most below one (did-document.ts).
     const storage = createStorage({ driver: lruCacheDriver({ max: 5000 }) });
     const fetch = createOutgoingFetch({ allowPrivate: isLocal(config) });
     const identity = createIdentityResolver({

@@ -7,22 +7,30 @@ export interface Identity {
   handle: string | null;
   /** The key of `#atproto` as a did:key. */
   signingKey: string | null;
-  /** Keys by fragment, as did:keys: `atproto`, `atproto_label`. */
+  /** Keys by fragment, as did:keys: `atproto` and `atproto_label`, no others. */
   keys: Readonly<Record<string, string>>;
-  /** Endpoints by fragment: `atproto_pds`, `atproto_labeler`. */
+  /** Endpoints by fragment: `atproto_pds` and `atproto_labeler`, no others. */
   services: Readonly<Record<string, string>>;
 }
 
-/** A document is written by a stranger and kept in memory: these are far above what any account needs. */
-const maxServices = 64;
-const maxKeys = 64;
-const maxEndpointChars = 2048;
-const maxFragmentChars = 256;
+/**
+ * A document is written by a stranger and kept in memory, beside thousands of others: what nobody asks for is left out,
+ * and these are far above what any account needs. Together they stay below ten kilobytes.
+ */
+const keptServices = new Set(["atproto_pds", "atproto_labeler"]);
+const keptKeys = new Set(["atproto", "atproto_label"]);
+const maxDidChars = 2048;
+const maxEndpointChars = 512;
 const maxKeyChars = 256;
 const maxHandleChars = 253;
 
 /** Where the document of a DID lies; did:web with ports (`%3A`) and paths as its specification says. */
 export function documentUrl(did: string, plcUrl: string): string {
+  if (did.length > maxDidChars)
+    throw new HappyViewError("IDENTITY_UNRESOLVED", {
+      message: `${did.slice(0, 64)}… is too long for a DID`,
+      hint: `AT Protocol allows ${maxDidChars} characters`,
+    });
   if (did.startsWith("did:plc:"))
     return `${plcUrl.replace(/\/$/, "")}/${encodeURIComponent(did).replaceAll("%3A", ":")}`;
   const parts = did.startsWith("did:web:") ? did.slice("did:web:".length).split(":") : [];
@@ -50,17 +58,17 @@ export function parseDocument(did: string, document: unknown): Identity {
     return id.startsWith(`${did}#`) ? id.slice(did.length + 1) : undefined;
   };
   const services: Record<string, string> = {};
-  for (const entry of asList(doc["service"]).slice(0, maxServices)) {
-    const fragment = fragmentOf(entry["id"]);
+  for (const entry of asList(doc["service"])) {
+    const fragment = fragmentOf(entry["id"]) ?? "";
     const endpoint = entry["serviceEndpoint"];
-    if (fragment && fragment.length <= maxFragmentChars && isEndpoint(endpoint))
+    if (keptServices.has(fragment) && isEndpoint(endpoint))
       services[fragment] ??= endpoint.replace(/\/$/, "");
   }
   const keys: Record<string, string> = {};
-  for (const entry of asList(doc["verificationMethod"]).slice(0, maxKeys)) {
-    const fragment = fragmentOf(entry["id"]);
-    const key = toDidKey(entry);
-    if (fragment && fragment.length <= maxFragmentChars && key) keys[fragment] ??= key;
+  for (const entry of asList(doc["verificationMethod"])) {
+    const fragment = fragmentOf(entry["id"]) ?? "";
+    const key = keptKeys.has(fragment) && !(fragment in keys) ? toDidKey(entry) : null;
+    if (key) keys[fragment] = key;
   }
   const aliases = Array.isArray(doc["alsoKnownAs"]) ? doc["alsoKnownAs"] : [];
   const alias = aliases.find((a): a is string => typeof a === "string" && a.startsWith("at://"));
@@ -73,8 +81,10 @@ export function parseDocument(did: string, document: unknown): Identity {
   };
 }
 
+/** Written as a URI is, of printable ASCII: other characters take up to six bytes each where they are kept. */
 function isEndpoint(value: unknown): value is string {
-  return typeof value === "string" && value.length <= maxEndpointChars && URL.canParse(value);
+  if (typeof value !== "string" || value.length > maxEndpointChars) return false;
+  return /^[\x21-\x7e]+$/.test(value) && URL.canParse(value);
 }
 
 /** Multikey, and the older types whose multibase holds bare key bytes. */

@@ -91,22 +91,74 @@ describe("a DID of which nothing is known", () => {
   });
 });
 
-test("of a document that a stranger made large, little is kept", () => {
-  const service = Array.from({ length: 500 }, (_, i) => ({
-    id: `#s${i}`,
-    serviceEndpoint: "https://x.example",
-  }));
-  service.unshift(
-    { id: "#long", serviceEndpoint: `https://x.example/${"x".repeat(3000)}` },
-    { id: `#${"f".repeat(1000)}`, serviceEndpoint: "https://x.example" },
-  );
-  const identity = parseDocument(did, {
-    id: did,
-    service,
-    alsoKnownAs: [`at://${"h".repeat(300)}`],
-    verificationMethod: [{ id: "#atproto", type: "Multikey", publicKeyMultibase: `z${"1".repeat(100_000)}` }],
+describe("of a document that a stranger made large", () => {
+  const url = (chars: number): string => `https://x.example/${"x".repeat(chars)}`;
+  const key = "zQ3shXjHeiBuRCKmM36cuYnm7YEMzhGnCmCyW92sRJ9pribSF";
+
+  test("only what is used is kept", () => {
+    const identity = parseDocument(did, {
+      id: did,
+      alsoKnownAs: [`at://${"h".repeat(300)}`],
+      service: [
+        { id: "#atproto_labeler", serviceEndpoint: url(600) },
+        { id: "#atproto_pds", serviceEndpoint: `https://x.example/${"\u0001".repeat(100)}` },
+        { id: "#__proto__", serviceEndpoint: url(1) },
+        ...Array.from({ length: 500 }, (_, i) => ({ id: `#s${i}`, serviceEndpoint: url(1) })),
+        { id: `${did}#atproto_pds`, serviceEndpoint: "https://pds.example/" },
+        { id: "#atproto_pds", serviceEndpoint: url(1) },
+      ],
+      verificationMethod: [
+        { id: "#atproto_label", type: "Multikey", publicKeyMultibase: `z${"1".repeat(100_000)}` },
+        ...Array.from({ length: 500 }, (_, i) => ({
+          id: `#k${i}`,
+          type: "Multikey",
+          publicKeyMultibase: key,
+        })),
+        { id: "#atproto", type: "Multikey", publicKeyMultibase: key },
+      ],
+    });
+    const signingKey = `did:key:${key}`;
+    expect(identity).toEqual({
+      did,
+      handle: null,
+      signingKey,
+      keys: { atproto: signingKey },
+      services: { atproto_pds: "https://pds.example" },
+    });
   });
-  expect(Object.keys(identity.services)).toHaveLength(62);
-  expect(identity.services).not.toHaveProperty("long");
-  expect(identity).toMatchObject({ handle: null, signingKey: null });
+
+  test("less than ten kilobytes are kept in memory", async () => {
+    const storage = createStorage();
+    const long = `did:web:x.example:${"a".repeat(2000)}`;
+    const id = (fragment: string): string => `${long}#${fragment}`;
+    const document = {
+      id: long,
+      alsoKnownAs: [`at://${"\u0001".repeat(253)}`],
+      service: ["atproto_pds", "atproto_labeler", ...Array.from({ length: 60 }, (_, i) => `s${i}`)].map(
+        (fragment) => ({ id: id(fragment), serviceEndpoint: url(490) }),
+      ),
+      verificationMethod: ["atproto", "atproto_label", "other"].map((fragment) => ({
+        id: id(fragment),
+        type: "Multikey",
+        publicKeyMultibase: key,
+      })),
+    };
+    const fetch = answer(JSON.stringify(document));
+    const identity = createIdentityResolver({ plcUrl: "https://plc.example", storage, fetch, now: () => 0 });
+    expect((await identity.resolve(long)).services["atproto_pds"]).toBe(url(490));
+    const kept = await Promise.all(
+      (await storage.getKeys()).map(async (at) => [at, await storage.getItem(at)]),
+    );
+    expect(kept).toHaveLength(1);
+    expect(JSON.stringify(kept).length).toBeLessThan(10_000);
+  });
+
+  test("a DID that is too long for one is not even asked for", async () => {
+    let asked = 0;
+    const identity = resolver(async () => ((asked += 1), new Response("{}")));
+    await expect(identity.resolve(`did:web:x.example:${"a".repeat(2048)}`)).rejects.toMatchObject({
+      code: "IDENTITY_UNRESOLVED",
+    });
+    expect(asked).toBe(0);
+  });
 });
