@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { HttpError, json, type PluginApp } from "../../core/index.ts";
-import { adminView, type ApiClient } from "./client.ts";
+import { adminView, isOwnClientId, type ApiClient } from "./client.ts";
 import type { ApiClients } from "./store.ts";
 
 const positive = z.number().positive();
@@ -28,13 +28,10 @@ const changed = z.object({
 
 /** `/admin/api-clients` (admin-api §2.7). */
 export function apiClientsAdmin(
-  { admin, events, domains, config }: Pick<PluginApp, "admin" | "events" | "domains" | "config">,
+  app: Pick<PluginApp, "admin" | "events" | "domains" | "config">,
   clients: ApiClients,
 ): void {
-  const isOwn = (clientId: string): boolean =>
-    domains
-      .list()
-      .some(({ url }) => clientId === `${url}${config.server.basePath}/oauth-client-metadata.json`);
+  const { admin, events } = app;
   const existing = async (id = ""): Promise<ApiClient> => {
     const client = await clients.get(id);
     if (!client) throw new HttpError(404, `api client '${id}' not found`);
@@ -55,7 +52,7 @@ export function apiClientsAdmin(
       const type = body.client_type ?? "confidential";
       if (type !== "confidential" && type !== "public")
         throw new HttpError(400, "client_type must be 'confidential' or 'public'");
-      if (isOwn(body.client_id_url))
+      if (isOwnClientId(body.client_id_url, app))
         throw new HttpError(409, `client_id_url '${body.client_id_url}' is a domain's of this instance`);
       const made = await clients.create({
         name: body.name,

@@ -1,4 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import type { PluginApp } from "../../core/index.ts";
 
 export type ClientType = "confidential" | "public";
 
@@ -72,6 +73,15 @@ export function toClient(row: ClientRow): ApiClient {
     parentId: row.parent_client_id,
     ownerDid: row.owner_did,
   };
+}
+
+/** Whether a client_id is that of the instance's own dashboard, under one of its domains. */
+export function isOwnClientId(
+  clientId: string,
+  { domains, config }: Pick<PluginApp, "domains" | "config">,
+): boolean {
+  const path = `${config.server.basePath}/oauth-client-metadata.json`;
+  return domains.list().some(({ url }) => clientId === url + path);
 }
 
 export function newClientKey(): string {

@@ -1,5 +1,5 @@
 import { HappyViewError, type PluginApp } from "../../core/index.ts";
-import type { ClientType } from "./client.ts";
+import type { ApiClient, ClientType } from "./client.ts";
 import type { ApiClients } from "./store.ts";
 
 /** A client that the config declares; its secret is named, never written down. */
@@ -40,6 +40,18 @@ export async function deploy(
     const values = { ...fields, ...limits, type, secret };
     const find = (): ReturnType<ApiClients["byClientId"]> => clients.byClientId(each.clientIdUrl);
     let known = await find();
+    if (known && isUsers(known)) {
+      // Its key, its sessions and its end would stay in the user's hand.
+      log.warn(
+        "a user had registered a client that the config declares; that one is removed with its sessions",
+        {
+          client: each.name,
+          owner: known.ownerDid,
+        },
+      );
+      await clients.remove(known.id);
+      known = undefined;
+    }
     if (!known) {
       if (await clients.create({ ...values, createdBy: null, origin: "config" })) continue;
       known = await find(); // another process that starts with the same config was first
@@ -53,6 +65,10 @@ export async function deploy(
       log.warn("a declared API client has another key in the database, which stays", { client: each.name });
     await clients.change(known.id, values);
   }
+}
+
+function isUsers({ parentId, ownerDid }: ApiClient): boolean {
+  return parentId !== null || ownerDid !== null;
 }
 
 function secretOf({ name, secretEnv }: DeclaredClient, env: PluginApp["config"]["env"]): string {

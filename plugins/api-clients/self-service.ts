@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { HttpError, json, type PluginApp, type XrpcCall } from "../../core/index.ts";
 import { parseBody } from "../../core/http/admin.ts";
-import { ownerView, type ApiClient } from "./client.ts";
+import { isOwnClientId, ownerView, type ApiClient } from "./client.ts";
 import type { ApiClients } from "./store.ts";
 
 const newClient = z.object({
@@ -15,7 +15,11 @@ const newClient = z.object({
 });
 
 /** `dev.happyview.*ApiClient`: users register clients of their own (sync-and-xrpc §1.7). */
-export function selfService({ xrpc, events }: Pick<PluginApp, "xrpc" | "events">, clients: ApiClients): void {
+export function selfService(
+  app: Pick<PluginApp, "xrpc" | "events" | "domains" | "config">,
+  clients: ApiClients,
+): void {
+  const { xrpc, events } = app;
   /** The user, and the client by which the request came: a child may not have children. */
   async function owner({ caller }: XrpcCall, method: string): Promise<{ did: string; parent: ApiClient }> {
     const parent = caller.clientKey === null ? undefined : await clients.find(caller.clientKey);
@@ -56,6 +60,8 @@ export function selfService({ xrpc, events }: Pick<PluginApp, "xrpc" | "events">
       const type = input.clientType ?? "confidential";
       if (type !== "confidential" && type !== "public")
         throw new HttpError(400, "client_type must be 'confidential' or 'public'");
+      if (isOwnClientId(input.clientIdUrl, app))
+        throw new HttpError(409, "client_id_url is a domain's of this instance");
       const made = await clients.create({
         ...input,
         scopes: input.scopes ?? undefined,

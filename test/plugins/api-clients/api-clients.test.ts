@@ -187,6 +187,22 @@ describe.each(databases())("API clients on $name", (subject) => {
       });
     });
 
+    test("take the place of what a user registered, with its key and its sessions", () =>
+      deployments(async (deploy) => {
+        const t = await deploy([spa]);
+        const { did } = await network.createAccount();
+        const device = await openDevice(t, await registerClient(t), did);
+        const body = { ...shop, redirectUris: [...shop.redirectUris], clientType: "public" };
+        const made = await device.ask("POST", "/xrpc/dev.happyview.createApiClient", { body });
+        expect(made.status).toBe(201);
+        const { client } = (await made.json()) as { client: { id: string } };
+        const again = await deploy([spa, shop]);
+        expect((await send(again, "GET", `/${client.id}`))[0]).toBe(404);
+        const declared = (await list(again)).find(({ name }) => name === "Shop");
+        expect(declared).toMatchObject({ client_key: shop.clientKey });
+        expect((await send(again, "GET", `/${declared?.id}`))[1]).toMatchObject({ owner_did: null });
+      }));
+
     test.each([
       [{ ...shop, secretEnv: "NOT_SET" }, "NOT_SET holds no secret"],
       [{ ...shop, secretEnv: "HAPPYVIEW_ADMIN_KEY" }, "HAPPYVIEW_ADMIN_KEY holds no secret"],
@@ -282,6 +298,22 @@ describe.each(databases())("API clients on $name", (subject) => {
       expect(await call(alice, "deleteApiClient", { id })).toEqual([200, {}]);
       expect((await call(alice, "listApiClients"))[1]).toEqual({ clients: [] });
       expect((await t.request("/xrpc/dev.happyview.listApiClients")).status).toBe(401);
+    });
+
+    test("cannot be the instance's own", async () => {
+      await using t = await start();
+      const device = await openDevice(t, await registerClient(t), (await network.createAccount()).did);
+      const domains = (await (await t.request("/admin/domains", { headers: adminHeaders })).json()) as {
+        url: string;
+      }[];
+      expect(domains).not.toHaveLength(0);
+      for (const { url } of domains) {
+        const own = { ...child, clientIdUrl: `${url}/oauth-client-metadata.json` };
+        expect(await call(device, "createApiClient", own)).toEqual([
+          409,
+          { error: "client_id_url is a domain's of this instance" },
+        ]);
+      }
     });
 
     test("cannot manage others, and are ended and removed with their parent", async () => {
