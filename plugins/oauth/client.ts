@@ -39,12 +39,17 @@ export function createClients(parts: ClientParts): Clients {
   const states = stateStore(app, box, parts.stateLifetimeMs);
   const isConfidential = !isLocal(config) && box.isSealing;
   let key: Promise<JoseKey> | undefined;
+  const keyOnce = (): Promise<JoseKey> =>
+    (key ??= loadKey(app, box).catch((error: unknown) => {
+      key = undefined; // the database may answer again next time
+      throw error;
+    }));
 
   async function make(domain: string): Promise<NodeOAuthClient> {
     const metadata = isLoopback(domain) ? loopbackMetadata(domain) : await published(domain);
     return new NodeOAuthClient({
       clientMetadata: metadata,
-      ...(isConfidential ? { keyset: [await (key ??= loadKey(app, box))] } : {}),
+      ...(isConfidential ? { keyset: [await keyOnce()] } : {}),
       stateStore: states,
       sessionStore: sessionStore(app, box),
       requestLock: requestLocalLock,
@@ -92,7 +97,7 @@ export function createClients(parts: ClientParts): Clients {
         ? {
             token_endpoint_auth_method: "private_key_jwt",
             token_endpoint_auth_signing_alg: "ES256",
-            jwks: { keys: [(await (key ??= loadKey(app, box))).publicJwk] },
+            jwks: { keys: [(await keyOnce()).publicJwk] },
           }
         : { token_endpoint_auth_method: "none" }),
     } as OAuthClientMetadataInput; // its URLs are template types, which a config's text cannot prove
