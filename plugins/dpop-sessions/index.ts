@@ -122,6 +122,9 @@ export const dpopSessions = definePlugin({
         const header = request.headers.get("authorization");
         if (!header?.startsWith("DPoP ") || header.startsWith("DPoP hv_")) return undefined;
         const { client, session } = await authenticate(request);
+        // Anybody who signs in somewhere can register one, and wait for an admin to sign in to it.
+        if (client.parentId !== null)
+          throw new HttpError(403, "an app that a user registered has no access to /admin");
         return admins.account(session.did, client.clientKey);
       });
 

@@ -5,7 +5,10 @@ import { allPermissions, isPermission } from "./permissions.ts";
 import type { User, UserStore } from "./store.ts";
 
 export interface Identify {
-  /** What an account may do: 403 for one that is no user. The first one ever becomes super user (admin-api §1.4). */
+  /**
+   * What an account may do: 403 for one that is no user. The first one ever becomes super user (admin-api §1.4), unless
+   * it comes through an app: whoever signs in to any app would own a new instance.
+   */
   account(did: string, clientKey?: string | null): Promise<Caller>;
   /** The caller of an `hv_…` key; undefined for a key that is unknown, revoked or expired. */
   key(token: string): Promise<Caller | undefined>;
@@ -28,7 +31,7 @@ export function createIdentify(
 
   return {
     async account(did, clientKey = null) {
-      const user = (await users.byDid(did)) ?? (await bootstrap(did));
+      const user = (await users.byDid(did)) ?? (clientKey === null ? await bootstrap(did) : undefined);
       if (!user) throw new HttpError(403, "not a user");
       inBackground(users.used(user.id));
       return { did, clientKey, permissions: permissionsOf(user) };
