@@ -6,7 +6,7 @@ import { createIdentify, type Identify } from "./identify.ts";
 import { createApiKeys } from "./keys.ts";
 import { migrations } from "./migrations.ts";
 import { allPermissions } from "./permissions.ts";
-import { createRenewals } from "./renewals.ts";
+import { createRenewals, createStrangers } from "./renewals.ts";
 import { verifyServiceAuth } from "./service-auth.ts";
 import { createUserStore } from "./store.ts";
 
@@ -37,6 +37,7 @@ export const users = definePlugin({
     const keys = createApiKeys(app);
     const identify = createIdentify(store, keys, app);
     const renew = createRenewals(app);
+    const mayLookUp = createStrangers(app);
     const isUser = async (did: string): Promise<boolean> => (await store.byDid(did)) !== undefined;
     for (const did of admins) await makeAdmin(did);
 
@@ -60,7 +61,10 @@ export const users = definePlugin({
       const did = await verifyServiceAuth(token, {
         identity,
         renew,
-        isExpected: async (from) => (await isUser(from)) || (await store.isEmpty()), // the first one is nobody yet
+        async admit(from) {
+          if (await isUser(from)) return "user";
+          return mayLookUp() ? "stranger" : "refused";
+        },
         audience,
         methods: [adminMethod],
         now: clock.now,

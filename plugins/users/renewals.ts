@@ -26,3 +26,16 @@ export function createRenewals({ identity, clock }: Pick<PluginApp, "identity" |
     await done;
   };
 }
+
+const strangersPerMinute = 30;
+
+/** Whether another stranger may be looked up: everybody can name as many DIDs as he wants. */
+export function createStrangers({ clock }: Pick<PluginApp, "clock">): () => boolean {
+  let [minute, count] = [0, 0];
+  return () => {
+    const now = Math.floor(clock.now() / 60_000);
+    if (now !== minute) [minute, count] = [now, 0];
+    count += 1;
+    return count <= strangersPerMinute;
+  };
+}

@@ -6,8 +6,8 @@ import type { Renew } from "./renewals.ts";
 export interface ServiceAuthParts {
   identity: Pick<PluginApp["identity"], "resolve">;
   renew: Renew;
-  /** Whose tokens are looked at: for others nobody's document is asked for. */
-  isExpected: (did: string) => Promise<boolean>;
+  /** What the DID is here; the document of one that is `refused` is not asked for. */
+  admit: (did: string) => Promise<"user" | "stranger" | "refused">;
   /** Who a token must be for: this instance's DID, with or without a service fragment. */
   audience: string;
   /** The methods a token may name; one that names none is good for all. */
@@ -28,7 +28,7 @@ const forbiddenTypes = new Set(["at+jwt", "refresh+jwt", "dpop+jwt"]);
 
 /**
  * The DID that signed an inter-service JWT (AT Protocol XRPC spec, inter-service authentication; admin-api §1.2). Unlike
- * HappyView 2.9 it must be meant for this instance and for what it is used for, and of somebody who is expected.
+ * HappyView 2.9 it must be meant for this instance and for what it is used for.
  * @throws HttpError 401, 400 for a DID of a method that AT Protocol does not use
  */
 export async function verifyServiceAuth(jwt: string, parts: ServiceAuthParts): Promise<string> {
@@ -45,10 +45,12 @@ export async function verifyServiceAuth(jwt: string, parts: ServiceAuthParts): P
   const did = iss.split("#", 1)[0] ?? iss;
   if (!/^did:(plc|web):/.test(did)) throw new HttpError(400, `unsupported DID method: ${did.slice(0, 2048)}`);
   const failed = "JWT signature verification failed";
-  if (!(await parts.isExpected(did))) throw refused(failed);
+  const who = await parts.admit(did);
+  if (who === "refused") throw refused(failed);
   const signed = Buffer.from(`${head}.${body}`);
   const bytes = Buffer.from(signature, "base64url");
   if (await isSignedBy(did, signed, bytes, alg, parts)) return did;
+  if (who === "stranger") throw refused(failed);
   // The key may have changed since its document was cached.
   await parts.renew(did);
   if (await isSignedBy(did, signed, bytes, alg, parts)) return did;
