@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { isValidDid } from "@atproto/syntax";
 import type { Database } from "../../core/db/database.ts";
+import { databaseNow } from "../../core/db/now.ts";
 import { explain } from "../../core/errors.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import type { Logger } from "../../core/index.ts";
 import { getJson, xrpcUrl } from "./answer.ts";
 import { toFailure } from "./failure.ts";
-import { databaseNow } from "./jobs.ts";
 import type { Units } from "./units.ts";
 
 export interface DiscoveryParts {

@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { PluginApp } from "../../core/index.ts";
 import type { Queries, SqlValue } from "../../core/db/database.ts";
+import { databaseNow } from "../../core/db/now.ts";
 import { jobColumns, type JobRequest, type JobRow, type JobStatus } from "./job.ts";
 import type { Plan } from "./plan.ts";
 
@@ -157,11 +158,4 @@ async function countUnits(db: Queries, id: string): Promise<SqlValue[]> {
   const { total = 0, resolved = 0, done = 0, failed = 0, records = 0, removed = 0 } = row ?? {};
   const counts = Object.fromEntries(kinds.map(({ error_kind, n }) => [error_kind, Number(n)]));
   return [...[total, resolved, done, failed, records, removed].map(Number), JSON.stringify(counts)];
-}
-
-/** The database's own time in Unix milliseconds: the clocks of several machines need not agree. */
-export function databaseNow({ dialect }: Pick<Queries, "dialect">): string {
-  return dialect === "sqlite"
-    ? "CAST(unixepoch('subsec') * 1000 AS INTEGER)"
-    : "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
 }

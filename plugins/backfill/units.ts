@@ -1,5 +1,5 @@
 import type { BulkInsert, Database, Queries } from "../../core/db/database.ts";
-import { databaseNow } from "./jobs.ts";
+import { databaseNow } from "../../core/db/now.ts";
 import { toUnit, unitColumns, type Unit, type UnitRow } from "./unit.ts";
 import type { Failure } from "./failure.ts";
 

@@ -15,6 +15,7 @@ import { createClientAuth } from "./client-auth.ts";
 import { createDpopFetch } from "./dpop-fetch.ts";
 import { fixedMethods } from "./fixed-methods.ts";
 import { createDpopKeys } from "./keys.ts";
+import { createRefreshLease } from "./lease.ts";
 import { migrations } from "./migrations.ts";
 import { createOwnPds } from "./own-pds.ts";
 import { createCallPds } from "./pds.ts";
@@ -70,6 +71,7 @@ export const dpopSessions = definePlugin({
     const refresh = createRefresh({
       app,
       sessions,
+      lease: createRefreshLease(app, box),
       clients,
       fetch: app.fetch,
       send,

@@ -7,6 +7,12 @@ export const migrations: readonly Migration[] = [
     sqlite: tables({ int: "INTEGER", blob: "BLOB", text: "TEXT" }),
     postgres: tables({ int: "BIGINT", blob: "BYTEA", text: 'TEXT COLLATE "C"' }),
   },
+  {
+    // Counts the tokens that a session has had, so that a late refresh knows that its own are no longer asked for.
+    id: "0002_session_version",
+    sqlite: "ALTER TABLE happyview_dpop_sessions ADD COLUMN version INTEGER NOT NULL DEFAULT 0;",
+    postgres: "ALTER TABLE happyview_dpop_sessions ADD COLUMN version BIGINT NOT NULL DEFAULT 0;",
+  },
 ];
 
 function tables({ int, blob, text }: { int: string; blob: string; text: string }): string {

@@ -7,10 +7,12 @@ import { PdsAuthError, type PluginApp } from "../../core/index.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import type { ApiClientsApi } from "../api-clients/index.ts";
 import { errorOf, type DpopFetch } from "./dpop-fetch.ts";
-import type { NewTokens, Session, Sessions } from "./sessions.ts";
+import type { NewTokens, RefreshLease } from "./lease.ts";
+import type { Session, Sessions } from "./sessions.ts";
 
 export interface RefreshParts {
   sessions: Sessions;
+  lease: RefreshLease;
   clients: Pick<ApiClientsApi, "get">;
   fetch: OutgoingFetch;
   send: DpopFetch;
@@ -39,7 +41,7 @@ const tokens = z.object({
  * session, under a lease in the database; everybody else waits for what it gets.
  */
 export function createRefresh(parts: RefreshParts): Refresh {
-  const { sessions, app, leaseMs = 15_000 } = parts;
+  const { sessions, lease, app, leaseMs = 15_000 } = parts;
   const running = new Map<string, Promise<Session>>();
 
   async function refresh(stale: Session, jwk: JWK): Promise<Session> {
@@ -49,7 +51,7 @@ export function createRefresh(parts: RefreshParts): Refresh {
       const session = await sessions.get(stale.id);
       if (!session) throw expired();
       if (session.accessToken() !== failed) return session; // somebody else has refreshed it
-      if (await sessions.beginRefresh(session.id, token, leaseMs)) return exchange(session, jwk, token);
+      if (await lease.begin(session.id, token, leaseMs)) return exchange(session, jwk, token);
     }
     throw new PdsAuthError("the session is being refreshed; try again");
   }
@@ -59,7 +61,7 @@ export function createRefresh(parts: RefreshParts): Refresh {
     const session = await sessions.get(before.id);
     if (!session) throw expired();
     if (session.accessToken() !== before.accessToken()) {
-      await sessions.endRefresh(session.id, token, undefined);
+      await lease.release(session.id, token);
       return session;
     }
     let fresh: NewTokens | undefined;
@@ -67,13 +69,13 @@ export function createRefresh(parts: RefreshParts): Refresh {
     try {
       fresh = await requestTokens(session, jwk, parts);
     } catch (error) {
-      await sessions.endRefresh(session.id, token, undefined);
+      await lease.release(session.id, token);
       throw error;
     } finally {
       endHold();
     }
-    if (!fresh) {
-      await sessions.remove([session]);
+    if (fresh) await storeDurably(session, fresh);
+    else if (await lease.remove(session)) {
       app.events.emit({
         type: "dpop_session.expired",
         severity: "warn",
@@ -82,7 +84,7 @@ export function createRefresh(parts: RefreshParts): Refresh {
       });
       throw expired();
     }
-    await storeDurably(session.id, token, fresh);
+    // What is there now: the tokens that came, or those with which the app has registered anew in the meantime.
     const stored = await sessions.get(session.id);
     if (!stored) throw expired();
     return stored;
@@ -91,18 +93,18 @@ export function createRefresh(parts: RefreshParts): Refresh {
   /** A slow authorization server may take longer than the lease: while this process lives, the lease is its. */
   function hold(id: string, token: string): () => void {
     const timer = setInterval(() => {
-      sessions
-        .holdRefresh(id, token, leaseMs)
+      lease
+        .hold(id, token, leaseMs)
         .catch((error) => app.log.warn("a refresh could not be held", { error: explain(error) })); // the next one does
     }, leaseMs / 3).unref();
     return () => clearInterval(timer);
   }
 
   /** The old refresh token is worth nothing any more: these must be stored before anything else happens. */
-  async function storeDurably(id: string, token: string, fresh: NewTokens): Promise<void> {
+  async function storeDurably(session: Session, fresh: NewTokens): Promise<void> {
     for (let attempt = 0; ; attempt++) {
       try {
-        return await sessions.endRefresh(id, token, fresh);
+        return await lease.store(session, fresh);
       } catch (error) {
         if (attempt >= 20) throw error;
         app.log.error("refreshed tokens cannot be stored; trying again", { error: explain(error) });

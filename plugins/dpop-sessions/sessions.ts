@@ -15,6 +15,8 @@ export interface Session {
   updatedAt: string;
   /** When this instance last refreshed the token; null while it is the one that was registered. */
   refreshedAt: string | null;
+  /** Other tokens, another version. */
+  version: number;
   accessToken(): string;
   refreshToken(): string | undefined;
 }
@@ -31,12 +33,6 @@ export interface NewSession {
   issuer?: string | undefined;
 }
 
-export interface NewTokens {
-  accessToken: string;
-  refreshToken?: string | undefined;
-  expiresAt?: string | undefined;
-}
-
 /** One session for each device: the key tells them apart (auth §3.1). */
 export interface Sessions {
   /** Registers, or registers anew: the same key keeps its row and its id. */
@@ -49,12 +45,6 @@ export interface Sessions {
   latestOf(did: string): Promise<Session | undefined>;
   /** With their keys. */
   remove(sessions: readonly Session[]): Promise<void>;
-  /** True when this caller may refresh now: for `forMs`, nobody else does. */
-  beginRefresh(id: string, token: string, forMs: number): Promise<boolean>;
-  /** Makes the lease of a refresh that is still going on last for `forMs` from now. */
-  holdRefresh(id: string, token: string, forMs: number): Promise<void>;
-  /** Stores what a refresh brought; undefined keeps what is there. */
-  endRefresh(id: string, token: string, tokens: NewTokens | undefined): Promise<void>;
 }
 
 interface Row {
@@ -71,6 +61,12 @@ interface Row {
   created_at: string;
   updated_at: string;
   refreshed_at: string | null;
+  version: number;
+}
+
+/** What a transaction locks that decides whether a key has a session, and of whom. */
+export function lockOf(keyId: string): string {
+  return `dpop-key:${keyId}`;
 }
 
 export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, box: SecretBox): Sessions {
@@ -89,6 +85,7 @@ export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, b
     createdAt: row.created_at,
     updatedAt: row.updated_at,
     refreshedAt: row.refreshed_at,
+    version: Number(row.version),
     accessToken: () => box.openBytes(row.access_token_enc),
     refreshToken: () => (row.refresh_token_enc === null ? undefined : box.openBytes(row.refresh_token_enc)),
   });
@@ -98,40 +95,41 @@ export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, b
     (await all(where, params))[0];
 
   return {
-    async put(session) {
-      const now = clock.timestamp();
-      await db.run(
-        `INSERT INTO happyview_dpop_sessions (id, api_client_id, dpop_key_id, user_did, access_token_enc,
+    put: (session) =>
+      db.transaction(async (tx) => {
+        await tx.lock([lockOf(session.keyId)]);
+        const now = clock.timestamp();
+        await tx.run(
+          `INSERT INTO happyview_dpop_sessions (id, api_client_id, dpop_key_id, user_did, access_token_enc,
            refresh_token_enc, token_expires_at, scopes, pds_url, issuer, created_at, updated_at)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (api_client_id, user_did, dpop_key_id) DO UPDATE SET
            access_token_enc = excluded.access_token_enc, refresh_token_enc = excluded.refresh_token_enc,
            token_expires_at = excluded.token_expires_at, scopes = excluded.scopes, pds_url = excluded.pds_url,
            issuer = excluded.issuer, updated_at = excluded.updated_at, refreshed_at = NULL,
-           refreshing_by = NULL, refreshing_until = NULL`,
-        [
-          randomUUID(),
-          session.clientId,
+           refreshing_by = NULL, refreshing_until = NULL, version = happyview_dpop_sessions.version + 1`,
+          [
+            randomUUID(),
+            session.clientId,
+            session.keyId,
+            session.did,
+            seal(session.accessToken),
+            seal(session.refreshToken),
+            session.expiresAt ?? null,
+            session.scopes.join(" "),
+            session.pdsUrl ?? null,
+            session.issuer ?? null,
+            now,
+            now,
+          ],
+        );
+        const stored = await tx.get<Row>(`${select} WHERE dpop_key_id = ? AND user_did = ?`, [
           session.keyId,
           session.did,
-          seal(session.accessToken),
-          seal(session.refreshToken),
-          session.expiresAt ?? null,
-          session.scopes.join(" "),
-          session.pdsUrl ?? null,
-          session.issuer ?? null,
-          now,
-          now,
-        ],
-      );
-      const stored = await one("api_client_id = ? AND user_did = ? AND dpop_key_id = ?", [
-        session.clientId,
-        session.did,
-        session.keyId,
-      ]);
-      if (!stored) throw new Error("the session that was just stored is gone");
-      return stored;
-    },
+        ]);
+        if (!stored) throw new Error("the session that was just stored is gone");
+        return toSession(stored);
+      }),
     get: (id) => one("id = ?", [id]),
     byKey: (keyId) => one("dpop_key_id = ?", [keyId]),
     ofUser: (clientId, did) => all("api_client_id = ? AND user_did = ?", [clientId, did]),
@@ -141,36 +139,6 @@ export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, b
         "happyview_dpop_keys",
         "id",
         sessions.map(({ keyId }) => keyId),
-      );
-    },
-    async beginRefresh(id, token, forMs) {
-      const now = clock.now();
-      const changed = await db.run(
-        `UPDATE happyview_dpop_sessions SET refreshing_by = ?, refreshing_until = ?
-         WHERE id = ? AND (refreshing_until IS NULL OR refreshing_until < ?)`,
-        [token, now + forMs, id, now],
-      );
-      return changed > 0;
-    },
-    async holdRefresh(id, token, forMs) {
-      await db.run(
-        "UPDATE happyview_dpop_sessions SET refreshing_until = ? WHERE id = ? AND refreshing_by = ?",
-        [clock.now() + forMs, id, token],
-      );
-    },
-    async endRefresh(id, token, tokens) {
-      const mine = "id = ? AND refreshing_by = ?";
-      const free = "refreshing_by = NULL, refreshing_until = NULL";
-      if (!tokens) {
-        await db.run(`UPDATE happyview_dpop_sessions SET ${free} WHERE ${mine}`, [id, token]);
-        return;
-      }
-      const now = clock.timestamp();
-      // Whoever holds the lease now: tokens that a PDS has given out are the only good ones there are.
-      await db.run(
-        `UPDATE happyview_dpop_sessions SET access_token_enc = ?, refresh_token_enc = coalesce(?, refresh_token_enc),
-           token_expires_at = ?, updated_at = ?, refreshed_at = ?, ${free} WHERE id = ?`,
-        [seal(tokens.accessToken), seal(tokens.refreshToken), tokens.expiresAt ?? null, now, now, id],
       );
     },
   };

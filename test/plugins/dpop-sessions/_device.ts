@@ -72,6 +72,8 @@ export interface AskOptions {
   clientKey?: string;
   jwk?: JsonWebKey;
   headers?: Record<string, string>;
+  /** Another app on the same database. */
+  on?: Pick<TestApp, "request">;
 }
 
 /** Provisions a key and registers a session, as an app does after the user signed in. */
@@ -110,7 +112,7 @@ export async function openDevice(
     jwk,
     ask(method, path, options = {}) {
       const access = options.token ?? token;
-      return request(path, {
+      return (options.on?.request ?? request)(path, {
         method,
         headers: {
           authorization: `DPoP ${access}`,
