@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import type { PluginApp } from "../../core/index.ts";
+import { HttpError, type PluginApp } from "../../core/index.ts";
 import type { SecretBox } from "../../core/secret-box.ts";
 
 export interface Session {
@@ -35,7 +35,7 @@ export interface NewSession {
 
 /** One session for each device: the key tells them apart (auth §3.1). */
 export interface Sessions {
-  /** Registers, or registers anew: the same key keeps its row and its id. */
+  /** Registers, or registers anew: the same key keeps its row and its id. @throws HttpError 409 when it stands for another account */
   put(session: NewSession): Promise<Session>;
   get(id: string): Promise<Session | undefined>;
   byKey(keyId: string): Promise<Session | undefined>;
@@ -98,6 +98,12 @@ export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, b
     put: (session) =>
       db.transaction(async (tx) => {
         await tx.lock([lockOf(session.keyId)]);
+        const others = "SELECT 1 AS one FROM happyview_dpop_sessions WHERE dpop_key_id = ? AND user_did <> ?";
+        if (await tx.get(others, [session.keyId, session.did]))
+          throw new HttpError(
+            409,
+            "this provision has a session of another account: provision a key for each sign-in",
+          );
         const now = clock.timestamp();
         await tx.run(
           `INSERT INTO happyview_dpop_sessions (id, api_client_id, dpop_key_id, user_did, access_token_enc,

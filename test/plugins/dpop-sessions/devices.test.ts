@@ -104,6 +104,40 @@ describe.each(databases())("sessions and devices on $name", (subject) => {
     expect((await device.ask("GET", `/oauth/sessions/${did}`)).status).toBe(200);
   });
 
+  it("a key stands for one account", async () => {
+    const [mine, other] = [await newDid(), await newDid()];
+    const device = await openDevice(running, client, mine);
+    const register = (did: string): Promise<Response> =>
+      running.request("/oauth/sessions", {
+        method: "POST",
+        headers: clientHeaders(client),
+        body: JSON.stringify({
+          provision_id: device.provisionId,
+          did,
+          access_token: "next",
+          scopes: "atproto",
+        }),
+      });
+    const refused = await register(other);
+    expect([refused.status, await refused.json()]).toEqual([
+      409,
+      { error: "this provision has a session of another account: provision a key for each sign-in" },
+    ]);
+    expect((await device.ask("GET", `/oauth/sessions/${mine}`)).status).toBe(200);
+    expect((await register(mine)).status).toBe(201);
+    // Of two that come at once, one is.
+    const { provision_id } = (await (
+      await running.request("/oauth/dpop-keys", {
+        method: "POST",
+        headers: clientHeaders(client),
+        body: "{}",
+      })
+    ).json()) as { provision_id: string };
+    device.provisionId = provision_id;
+    const both = await Promise.all([register(mine), register(other)]);
+    expect(both.map(({ status }) => status).toSorted()).toEqual([201, 409]);
+  });
+
   it("gives the current token to the holder of the key, and to nobody else", async () => {
     const did = await newDid();
     const device = await openDevice(running, client, did);
