@@ -9,6 +9,7 @@ import {
 } from "../../core/index.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
 import { apiClients } from "../api-clients/index.ts";
+import { rateLimits } from "../rate-limits/index.ts";
 import { users } from "../users/index.ts";
 import { createAuthenticate } from "./authenticate.ts";
 import { createClientAuth } from "./client-auth.ts";
@@ -24,6 +25,7 @@ import { createReplays } from "./replay.ts";
 import { createRevoke } from "./revoke.ts";
 import { sessionRoutes } from "./routes.ts";
 import { createSessions, type Session } from "./sessions.ts";
+import { upkeep } from "./upkeep.ts";
 import { defaultProcedure, type Target } from "./writes.ts";
 
 export interface DpopSessionsOptions {
@@ -31,6 +33,8 @@ export interface DpopSessionsOptions {
   verifyTokens?: boolean;
   /** For how long, in milliseconds, a process that dies while it refreshes a session holds the others up. @default 15_000 */
   refreshLeaseMs?: number;
+  /** How often keys are looked for with which nobody signed in. @default 600_000 */
+  sweepEveryMs?: number;
 }
 
 /** Decides in whose repo a caller may write instead of his own. @throws HttpError 403 */
@@ -60,9 +64,9 @@ const refreshedHeader = "x-happyview-session-refreshed";
 export const dpopSessions = definePlugin({
   name: "dpop-sessions",
   needs: { clients: apiClients },
-  wants: { users },
+  wants: { users, limits: rateLimits },
   migrations,
-  setup(app, options: DpopSessionsOptions, { clients, users: admins }): DpopSessionsApi {
+  setup(app, options: DpopSessionsOptions, { clients, users: admins, limits }): DpopSessionsApi {
     const { env } = app.config;
     const box = createSecretBox(env["TOKEN_ENCRYPTION_KEY"], env["TOKEN_ENCRYPTION_KEY_PREVIOUS"]);
     const keys = createDpopKeys(app, box);
@@ -80,6 +84,7 @@ export const dpopSessions = definePlugin({
     const callPds = createCallPds({ app, keys, send, refresh });
     const replays = createReplays(app.db, app.clock.now);
     app.onClose(() => replays.close());
+    upkeep({ app, keys, sweepEveryMs: options.sweepEveryMs ?? 600_000 });
     const scheme = publicUrl(app.config).startsWith("https:") ? "https" : "http";
     const authenticate = createAuthenticate({ app, clients, keys, sessions, replays, scheme });
     const auth = createClientAuth(clients);
@@ -100,6 +105,7 @@ export const dpopSessions = definePlugin({
       revoke: createRevoke({ app, clients, keys, fetch: app.fetch, send }),
       verifyTokens: options.verifyTokens ?? true,
       requireEncryption,
+      charge: limits?.charge,
     });
 
     app.callers.xrpc.push(async (request) => {

@@ -3,6 +3,7 @@ import { exportJWK, generateKeyPair, type JWK } from "jose";
 import type { PluginApp } from "../../core/index.ts";
 import type { SecretBox } from "../../core/secret-box.ts";
 import { thumbprintOf } from "./proof.ts";
+import { lockOf } from "./sessions.ts";
 
 export interface DpopKey {
   id: string;
@@ -19,6 +20,8 @@ export interface DpopKeys {
   byProvision(provisionId: string): Promise<DpopKey | undefined>;
   byThumbprint(clientId: string, thumbprint: string): Promise<DpopKey | undefined>;
   get(id: string): Promise<DpopKey | undefined>;
+  /** Removes keys that nobody has registered a session with for two hours; how many. */
+  sweep(): Promise<number>;
   /** The private key. */
   open(key: DpopKey): JWK;
 }
@@ -31,6 +34,10 @@ interface Row {
   pkce_challenge: string | null;
   private_key_enc: Uint8Array;
 }
+
+/** Longer than any sign-in takes: anybody who knows a public client's key may have keys made. */
+const unusedKeptMs = 2 * 60 * 60 * 1000;
+const sweepBatch = 200;
 
 export function createDpopKeys({ db, clock }: Pick<PluginApp, "db" | "clock">, box: SecretBox): DpopKeys {
   const one = async (where: string, params: string[]): Promise<DpopKey | undefined> => {
@@ -61,6 +68,25 @@ export function createDpopKeys({ db, clock }: Pick<PluginApp, "db" | "clock">, b
     byThumbprint: (clientId, thumbprint) =>
       one("api_client_id = ? AND jwk_thumbprint = ?", [clientId, thumbprint]),
     get: (id) => one("id = ?", [id]),
+    async sweep() {
+      const before = new Date(clock.now() - unusedKeptMs).toISOString();
+      const isUnused =
+        "NOT EXISTS (SELECT 1 FROM happyview_dpop_sessions s WHERE s.dpop_key_id = happyview_dpop_keys.id)";
+      for (let swept = 0; ;) {
+        const found = await db.all<{ id: string }>(
+          `SELECT id FROM happyview_dpop_keys WHERE created_at < ? AND ${isUnused} LIMIT ${sweepBatch}`,
+          [before],
+        );
+        const ids = found.map(({ id }) => id);
+        if (ids.length === 0) return swept;
+        swept += await db.transaction(async (tx) => {
+          await tx.lock(ids.map(lockOf));
+          const places = ids.map(() => "?").join(", ");
+          // Asked again under the lock: a session may have been registered since.
+          return tx.run(`DELETE FROM happyview_dpop_keys WHERE id IN (${places}) AND ${isUnused}`, ids);
+        });
+      }
+    },
     open: ({ sealed }) => JSON.parse(box.openBytes(sealed)) as JWK, // sealed by provision() alone
   };
 }

@@ -1,8 +1,10 @@
 import { z } from "zod";
-import { HttpError, json, type PluginApp } from "../../core/index.ts";
+import { HttpError, json, reply, type PluginApp } from "../../core/index.ts";
+import { toReply } from "../../core/http/reply.ts";
 import { readText, type HttpRequest } from "../../core/http/request.ts";
 import type { RouteContext } from "../../core/http/router.ts";
 import type { ApiClient } from "../api-clients/index.ts";
+import type { RateLimitsApi } from "../rate-limits/index.ts";
 import type { Authenticate } from "./authenticate.ts";
 import type { ClientAuth } from "./client-auth.ts";
 import type { DpopKeys } from "./keys.ts";
@@ -19,6 +21,8 @@ export interface RouteParts extends RegisterParts {
   revoke: Revoke;
   /** @throws HttpError 500 without an encryption key */
   requireEncryption(): void;
+  /** Takes a request from its client's bucket, where there are rate limits. @throws HttpError 429 */
+  charge?: RateLimitsApi["charge"] | undefined;
 }
 
 const provision = z.object({ pkce_challenge: z.string().max(128).nullish() });
@@ -26,7 +30,12 @@ const provision = z.object({ pkce_challenge: z.string().max(128).nullish() });
 /** `/oauth/*` for apps (auth §1.3, §4). */
 export function sessionRoutes(parts: RouteParts): void {
   const { app, auth, keys, sessions, revoke, requireEncryption } = parts;
-  const { route } = app.http;
+  const route: typeof app.http.route = (pattern, handler) =>
+    app.http.route(pattern, async (context) => {
+      const headers = await parts.charge?.(context);
+      const { status, body, headers: own } = toReply(await handler(context));
+      return reply(status, body, { ...own, ...headers });
+    });
 
   route("POST /oauth/dpop-keys", async ({ request }) => {
     auth.keyOf(request);

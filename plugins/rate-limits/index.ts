@@ -1,5 +1,6 @@
 import type { Storage } from "unstorage";
 import { definePlugin, HttpError, type AppHooks } from "../../core/index.ts";
+import type { RouteContext } from "../../core/http/router.ts";
 import { apiClients } from "../api-clients/index.ts";
 import { clientAddress } from "./address.ts";
 import type { Charge, Limit } from "./bucket.ts";
@@ -14,7 +15,20 @@ export interface RateLimitsOptions {
   trustedProxies?: readonly string[];
 }
 
+/** What plugins get that serve clients outside of /xrpc. */
+export interface RateLimitsApi {
+  /** Takes one from the bucket of a request's client or address; the headers for its answer. @throws HttpError 429 */
+  charge(context: Pick<RouteContext, "request" | "query">): Promise<Record<string, string>>;
+}
+
 type Admission = Parameters<AppHooks["request"]>[0];
+
+type Asking = Pick<Admission, "http" | "query"> & Partial<Pick<Admission, "caller">>;
+
+interface Bucket {
+  name: string;
+  limit: Limit;
+}
 
 const costs = {
   query: "rate_limit.default_query_cost",
@@ -30,7 +44,7 @@ const costs = {
 export const rateLimits = definePlugin({
   name: "rate-limits",
   needs: { clients: apiClients },
-  async setup(app, options: RateLimitsOptions, { clients }) {
+  async setup(app, options: RateLimitsOptions, { clients }): Promise<RateLimitsApi> {
     for (const key of Object.values(costs)) {
       app.settings.define({ key });
       if (app.settings.get(key) === undefined) await app.settings.put(key, "1"); // seeded, as admins expect to find them
@@ -41,25 +55,24 @@ export const rateLimits = definePlugin({
     app.hook("request", async (admission) => {
       const bucket = await bucketOf(admission);
       if (!bucket) return;
-      const result = await buckets.take(bucket.name, bucket.limit, costOf(admission));
-      const headers = toHeaders(bucket.limit, result);
-      if (!result.allowed)
-        throw new HttpError(
-          429,
-          { error: "RateLimited", message: "Too many requests" },
-          { ...headers, "retry-after": String(result.retryAfter) },
-        );
-      admission.headers = { ...admission.headers, ...headers };
+      admission.headers = { ...admission.headers, ...(await take(bucket, costOf(admission))) };
     });
 
+    async function take({ name, limit }: Bucket, cost: number): Promise<Record<string, string>> {
+      const result = await buckets.take(name, limit, cost);
+      const headers = toHeaders(limit, result);
+      if (result.allowed) return headers;
+      throw new HttpError(
+        429,
+        { error: "RateLimited", message: "Too many requests" },
+        { ...headers, "retry-after": String(result.retryAfter) },
+      );
+    }
+
     /** Undefined where there is no limit: keys that nobody registered count as anonymous. */
-    async function bucketOf({
-      http,
-      caller,
-      query,
-    }: Admission): Promise<{ name: string; limit: Limit } | undefined> {
+    async function bucketOf({ http, caller, query }: Asking): Promise<Bucket | undefined> {
       const key =
-        caller.clientKey ?? http.headers.get("x-client-key") ?? new URLSearchParams(query).get("client_key");
+        caller?.clientKey ?? http.headers.get("x-client-key") ?? new URLSearchParams(query).get("client_key");
       const client = key === null ? undefined : await clients.find(key);
       if (client) {
         const { rateLimitCapacity: capacity, rateLimitRefillRate: refillRate } = client;
@@ -79,6 +92,13 @@ export const rateLimits = definePlugin({
       const cost = Number(app.settings.get(costs[kind]));
       return Number.isFinite(cost) && cost >= 0 ? cost : 1;
     }
+
+    return {
+      async charge({ request, query }) {
+        const bucket = await bucketOf({ http: request, query });
+        return bucket ? take(bucket, 1) : {};
+      },
+    };
   },
 });
 
