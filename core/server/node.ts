@@ -82,10 +82,14 @@ function toRequest(incoming: IncomingMessage): HttpRequest {
   };
 }
 
-async function readBody(incoming: IncomingMessage, maxBytes = maxBodyBytes): Promise<ArrayBuffer> {
-  const chunks: Buffer[] = [];
+/** Reads a body up to a limit. @throws Rejection 413 */
+export async function readBody(
+  body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  maxBytes: number = maxBodyBytes,
+): Promise<ArrayBuffer> {
+  const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+  for await (const chunk of body) {
     size += chunk.length;
     if (size > maxBytes) throw new Rejection(413, "length limit exceeded");
     chunks.push(chunk);

@@ -12,6 +12,8 @@ export interface DpopRequest {
   accessToken?: string;
   headers?: Readonly<Record<string, string>>;
   body?: string | Uint8Array<ArrayBuffer>;
+  /** Goes by the fetch for uploads, which waits longer. */
+  isUpload?: boolean;
 }
 
 export interface DpopAnswer {
@@ -33,14 +35,18 @@ const maxNonces = 10_000;
  * The nonce of a server is remembered, and used anew when the server asks for it: never because an answer merely carries
  * one, or a refused write would be sent twice.
  */
-export function createDpopFetch(fetch: OutgoingFetch, now: () => number): DpopFetch {
+export function createDpopFetch(
+  fetch: OutgoingFetch,
+  now: () => number,
+  fetchUpload: OutgoingFetch = fetch,
+): DpopFetch {
   const nonces = new Map<string, string>();
 
   async function send(request: DpopRequest): Promise<DpopAnswer> {
     const { method, url, jwk, accessToken, body } = request;
     const origin = new URL(url).origin;
     const proof = await createProof({ method, url, jwk, accessToken, nonce: nonces.get(origin), now: now() });
-    const response = await fetch(url, {
+    const response = await (request.isUpload === true ? fetchUpload : fetch)(url, {
       method,
       redirect: "error",
       headers: {

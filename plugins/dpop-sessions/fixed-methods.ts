@@ -1,9 +1,8 @@
-import { HttpError, type PluginApp, type XrpcCall } from "../../core/index.ts";
+import type { PluginApp, XrpcCall } from "../../core/index.ts";
 import { isObject } from "../../core/lexicons/document.ts";
+import { withBlob } from "./blob-room.ts";
 import type { Target } from "./writes.ts";
 import { passOn, signedIn } from "./writes.ts";
-
-const maxBlobBytes = 50 * 1024 * 1024;
 
 /** Methods of the caller's own account (sync-and-xrpc §4.7). */
 export function fixedMethods(
@@ -15,11 +14,13 @@ export function fixedMethods(
     readsBody: true,
     async handle(call) {
       const target = await own(call, "uploadBlob");
-      const body = new Uint8Array(await call.request.arrayBuffer(maxBlobBytes));
-      if (body.length > maxBlobBytes) throw new HttpError(413, "a blob has at most 50 MiB");
       const contentType = call.request.headers.get("content-type") ?? "application/octet-stream";
       const path = "com.atproto.repo.uploadBlob";
-      return passOn(await signedIn(() => target.call({ method: "POST", path, contentType, body })));
+      return withBlob(call.request, async (body) =>
+        passOn(
+          await signedIn(() => target.call({ method: "POST", path, contentType, body, isUpload: true })),
+        ),
+      );
     },
   });
   xrpc.method("app.bsky.actor.getProfile", {

@@ -1,4 +1,4 @@
-import { publicUrl } from "../../core/config/resolve.ts";
+import { isLocal, publicUrl } from "../../core/config/resolve.ts";
 import {
   definePlugin,
   HttpError,
@@ -7,6 +7,7 @@ import {
   type PdsWriter,
   type XrpcCall,
 } from "../../core/index.ts";
+import { createOutgoingFetch } from "../../core/http/outgoing.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
 import { apiClients } from "../api-clients/index.ts";
 import { rateLimits } from "../rate-limits/index.ts";
@@ -19,7 +20,7 @@ import { createDpopKeys } from "./keys.ts";
 import { createRefreshLease } from "./lease.ts";
 import { migrations } from "./migrations.ts";
 import { createOwnPds } from "./own-pds.ts";
-import { createCallPds } from "./pds.ts";
+import { createCallPds, type PdsCall } from "./pds.ts";
 import { createRefresh } from "./refresh.ts";
 import { createReplays } from "./replay.ts";
 import { createRevoke } from "./revoke.ts";
@@ -53,6 +54,9 @@ export interface DpopSessionsApi {
   own(call: XrpcCall, method: string): Promise<Target>;
 }
 
+/** A blob of 50 MiB over a slow line. */
+const uploadTimeoutMs = 120_000;
+
 /** Tells an app that its token was refreshed here, and until when the new one is good; `…/token` gives it. */
 const refreshedHeader = "x-happyview-session-refreshed";
 
@@ -71,7 +75,11 @@ export const dpopSessions = definePlugin({
     const box = createSecretBox(env["TOKEN_ENCRYPTION_KEY"], env["TOKEN_ENCRYPTION_KEY_PREVIOUS"]);
     const keys = createDpopKeys(app, box);
     const sessions = createSessions(app, box);
-    const send = createDpopFetch(app.fetch, app.clock.now);
+    const fetchUpload = createOutgoingFetch({
+      allowPrivate: isLocal(app.config),
+      timeoutMs: uploadTimeoutMs,
+    });
+    const send = createDpopFetch(app.fetch, app.clock.now, fetchUpload);
     const refresh = createRefresh({
       app,
       sessions,
@@ -175,17 +183,14 @@ export const dpopSessions = definePlugin({
           const session =
             delegateDid === undefined ? await sessionOf(caller) : await delegated(caller, delegateDid);
           if (!session) return undefined;
-          const send = async (
-            path: string,
-            contentType: string,
-            body: string | Uint8Array<ArrayBuffer>,
-          ): Promise<PdsAnswer> => {
-            const answer = await callPds(session, { method: "POST", path, contentType, body });
-            return { status: answer.status, body: answer.body };
+          const post = async (call: Omit<PdsCall, "method">): Promise<PdsAnswer> => {
+            const { status, body } = await callPds(session, { method: "POST", ...call });
+            return { status, body };
           };
           return {
-            post: (method, body) => send(method, "application/json", body),
-            upload: (bytes, mimeType) => send("com.atproto.repo.uploadBlob", mimeType, bytes),
+            post: (path, body) => post({ path, contentType: "application/json", body }),
+            upload: (body, contentType) =>
+              post({ path: "com.atproto.repo.uploadBlob", contentType, body, isUpload: true }),
           };
         },
       },

@@ -12,6 +12,8 @@ export interface PdsCall {
   contentType?: string;
   body?: string | Uint8Array<ArrayBuffer>;
   headers?: Readonly<Record<string, string>>;
+  /** It carries a blob, which takes its time. */
+  isUpload?: boolean;
 }
 
 /** Calls of an account's own PDS with its session; a token that has run out is refreshed once (auth §5.2). */
@@ -34,7 +36,7 @@ export function createCallPds(parts: {
     return request(await refresh(session, jwk), jwk);
 
     function request(current: Session, privateKey: JWK): Promise<DpopAnswer> {
-      const { method, path, contentType, body, headers } = call;
+      const { method, path, contentType, body, headers, isUpload } = call;
       return send({
         method,
         url: `${pds.replace(/\/$/, "")}/xrpc/${path}`,
@@ -42,6 +44,7 @@ export function createCallPds(parts: {
         accessToken: current.accessToken(),
         headers: { ...headers, ...(contentType === undefined ? {} : { "content-type": contentType }) },
         ...(body === undefined ? {} : { body }),
+        ...(isUpload === undefined ? {} : { isUpload }),
       });
     }
   };
