@@ -15,6 +15,10 @@ export interface SecretBox {
   /** The same as bytes, in HappyView's format. @throws Error without a key */
   sealBytes(text: string): Uint8Array;
   openBytes(stored: Uint8Array): string;
+  /** True where a previous key is known, so that something may be left that only that one opens. */
+  readonly isRotating: boolean;
+  /** The same under the current key; undefined when it is already, or when the previous key does not open it either. */
+  resealBytes(stored: Uint8Array): Uint8Array | undefined;
 }
 
 /**
@@ -39,9 +43,17 @@ export function createSecretBox(key: string | undefined, previous?: string): Sec
     try {
       return decrypt(secret, bytes);
     } catch (error) {
-      if (!old) throw new Error("it was encrypted with another TOKEN_ENCRYPTION_KEY", { cause: error });
-      return decrypt(old, bytes);
+      const opened = old && attempt(old, bytes);
+      if (opened === undefined)
+        throw new Error("it was encrypted with another TOKEN_ENCRYPTION_KEY", { cause: error });
+      return opened;
     }
+  };
+  const resealBytes = (stored: Uint8Array): Buffer | undefined => {
+    const bytes = Buffer.from(stored);
+    if (!secret || !old || attempt(secret, bytes) !== undefined) return undefined;
+    const opened = attempt(old, bytes);
+    return opened === undefined ? undefined : sealBytes(opened);
   };
   return {
     isSealing: secret !== undefined,
@@ -50,7 +62,18 @@ export function createSecretBox(key: string | undefined, previous?: string): Sec
       stored.startsWith(prefix) ? openBytes(Buffer.from(stored.slice(prefix.length), "base64")) : stored,
     sealBytes,
     openBytes,
+    isRotating: secret !== undefined && old !== undefined,
+    resealBytes,
   };
+}
+
+/** Undefined when it is another key's, or damaged. */
+function attempt(secret: Buffer, bytes: Buffer): string | undefined {
+  try {
+    return decrypt(secret, bytes);
+  } catch {
+    return undefined;
+  }
 }
 
 function decrypt(secret: Buffer, bytes: Buffer): string {

@@ -25,7 +25,15 @@ export interface DpopAnswer {
   readonly body: string;
 }
 
-/** Requests to PDSes and authorization servers with a proof of possession (RFC 9449). */
+/** The other server gave no answer: no connection, no time left, too much of an answer. */
+export class UnreachableError extends Error {
+  constructor(origin: string, cause: unknown) {
+    super(`${origin} cannot be reached`, { cause });
+    this.name = "UnreachableError";
+  }
+}
+
+/** Requests to PDSes and authorization servers with a proof of possession (RFC 9449). @throws UnreachableError */
 export type DpopFetch = (request: DpopRequest) => Promise<DpopAnswer>;
 
 const maxTries = 3;
@@ -46,7 +54,7 @@ export function createDpopFetch(
     const { method, url, jwk, accessToken, body } = request;
     const origin = new URL(url).origin;
     const proof = await createProof({ method, url, jwk, accessToken, nonce: nonces.get(origin), now: now() });
-    const response = await (request.isUpload === true ? fetchUpload : fetch)(url, {
+    const { response, bytes } = await fetchWhole(request.isUpload === true ? fetchUpload : fetch, url, {
       method,
       redirect: "error",
       headers: {
@@ -61,7 +69,6 @@ export function createDpopFetch(
       if (nonces.size >= maxNonces) nonces.clear();
       nonces.set(origin, nonce);
     }
-    const bytes = new Uint8Array(await response.arrayBuffer());
     return {
       status: response.status,
       headers: response.headers,
@@ -82,6 +89,19 @@ export function createDpopFetch(
       if (!isNew || tries >= maxTries || !wantsNonce(answer)) return answer;
     }
   };
+}
+
+async function fetchWhole(
+  fetch: OutgoingFetch,
+  url: string,
+  init: RequestInit,
+): Promise<{ response: Response; bytes: Uint8Array<ArrayBuffer> }> {
+  try {
+    const response = await fetch(url, init);
+    return { response, bytes: new Uint8Array(await response.arrayBuffer()) };
+  } catch (cause) {
+    throw new UnreachableError(new URL(url).origin, cause);
+  }
 }
 
 /** `use_dpop_nonce` in the body or in `WWW-Authenticate`, or a 401 that names no error at all (auth §5.2). */

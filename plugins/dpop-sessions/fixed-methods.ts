@@ -6,7 +6,7 @@ import { passOn, signedIn } from "./writes.ts";
 
 /** Methods of the caller's own account (sync-and-xrpc §4.7). */
 export function fixedMethods(
-  { xrpc, identity }: Pick<PluginApp, "xrpc" | "identity">,
+  { xrpc, identity, log }: Pick<PluginApp, "xrpc" | "identity" | "log">,
   own: (call: XrpcCall, method: string) => Promise<Target>,
 ): void {
   xrpc.method("com.atproto.repo.uploadBlob", {
@@ -16,11 +16,10 @@ export function fixedMethods(
       const target = await own(call, "uploadBlob");
       const contentType = call.request.headers.get("content-type") ?? "application/octet-stream";
       const path = "com.atproto.repo.uploadBlob";
-      return withBlob(call.request, async (body) =>
-        passOn(
-          await signedIn(() => target.call({ method: "POST", path, contentType, body, isUpload: true })),
-        ),
-      );
+      return withBlob(call.request, async (body) => {
+        const upload = { method: "POST", path, contentType, body, isUpload: true } as const;
+        return passOn(await signedIn(() => target.call(upload), { log }));
+      });
     },
   });
   xrpc.method("app.bsky.actor.getProfile", {

@@ -92,7 +92,7 @@ export const dpopSessions = definePlugin({
     const callPds = createCallPds({ app, keys, send, refresh });
     const replays = createReplays(app.db, app.clock.now);
     app.onClose(() => replays.close());
-    upkeep({ app, keys, sweepEveryMs: options.sweepEveryMs ?? 600_000 });
+    upkeep({ app, keys, box, sweepEveryMs: options.sweepEveryMs ?? 600_000 });
     const scheme = publicUrl(app.config).startsWith("https:") ? "https" : "http";
     const authenticate = createAuthenticate({ app, clients, keys, sessions, replays, scheme });
     const auth = createClientAuth(clients);

@@ -33,15 +33,17 @@ export function createOwnPds({ app, sessionOf, callPds }: OwnPdsParts): OwnPds {
         return value === null ? [] : [[name, value]];
       }),
     );
-    const answer = await signedIn(() =>
-      callPds(session, {
-        method: type === "query" ? "GET" : "POST",
-        path: query ? `${nsid}?${query}` : nsid,
-        headers,
-        ...(type === "query"
-          ? {}
-          : { contentType: "application/json", body: inputText ?? JSON.stringify(input ?? {}) }),
-      }),
+    const answer = await signedIn(
+      () =>
+        callPds(session, {
+          method: type === "query" ? "GET" : "POST",
+          path: query ? `${nsid}?${query}` : nsid,
+          headers,
+          ...(type === "query"
+            ? {}
+            : { contentType: "application/json", body: inputText ?? JSON.stringify(input ?? {}) }),
+        }),
+      app,
     );
     const rev = answer.status < 300 ? await indexWrites(did, writes, answer.body, app) : undefined;
     return reply(answer.status, answer.bytes, {

@@ -6,9 +6,10 @@ import {
   type Reply,
   type XrpcCall,
 } from "../../core/index.ts";
+import { explain, isHappyViewError } from "../../core/errors.ts";
 import { isObject } from "../../core/lexicons/document.ts";
 import type { Lexicon } from "../../core/lexicons/registry.ts";
-import type { DpopAnswer } from "./dpop-fetch.ts";
+import { UnreachableError, type DpopAnswer } from "./dpop-fetch.ts";
 import { indexWrites } from "./indexed.ts";
 import type { PdsCall } from "./pds.ts";
 import { repoWritesOf } from "./repo-writes.ts";
@@ -42,13 +43,15 @@ export async function defaultProcedure(
   const delegateDid = typeof input["delegateDid"] === "string" ? input["delegateDid"] : undefined;
   const target = await parts.target(call, delegateDid);
   const write = toWrite(lexicon.action ?? "upsert", input, target.did, collection);
-  const answer = await signedIn(() =>
-    target.call({
-      method: "POST",
-      path: `com.atproto.repo.${write.method}`,
-      contentType: "application/json",
-      body: JSON.stringify(write.body),
-    }),
+  const answer = await signedIn(
+    () =>
+      target.call({
+        method: "POST",
+        path: `com.atproto.repo.${write.method}`,
+        contentType: "application/json",
+        body: JSON.stringify(write.body),
+      }),
+    parts.app,
   );
   if (answer.status >= 300) return passOn(answer);
   const rev = await indexWrites(
@@ -84,13 +87,23 @@ export function passOn({ status, body }: DpopAnswer, headers: Record<string, str
   return reply(status, body, { "content-type": "application/json", ...headers });
 }
 
-/** @throws HttpError 401 when the user must sign in again, 502 when the PDS cannot be reached */
-export async function signedIn<T>(work: () => Promise<T>): Promise<T> {
+/**
+ * Anything but silence of the PDS is ours to answer for, and stays what it is.
+ * @throws HttpError 401 when the user must sign in again, 502 when the PDS cannot be reached
+ */
+export async function signedIn<T>(work: () => Promise<T>, { log }: Pick<PluginApp, "log">): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof PdsAuthError) throw new HttpError(401, error.message);
-    if (error instanceof HttpError) throw error;
+    if (!isUnreachable(error)) throw error;
+    log.warn("a PDS cannot be reached", { error: explain(error) });
     throw new HttpError(502, "the PDS cannot be reached");
   }
+}
+
+/** A PDS whose account's document cannot be had counts as one that is silent. */
+function isUnreachable(error: unknown): boolean {
+  if (isHappyViewError(error)) return error.code.startsWith("IDENTITY_");
+  return error instanceof UnreachableError;
 }
