@@ -2,14 +2,14 @@ import type { Storage } from "unstorage";
 import { definePlugin, HttpError, type AppHooks } from "../../core/index.ts";
 import type { RouteContext } from "../../core/http/router.ts";
 import { apiClients } from "../api-clients/index.ts";
-import { clientAddress } from "./address.ts";
+import { clientAddress, networkOf } from "./address.ts";
 import type { Charge, Limit } from "./bucket.ts";
 import { inMemory, shared } from "./buckets.ts";
 
 export interface RateLimitsOptions {
   /** Where the buckets are kept, to share them between processes: an unstorage storage, as of its redis driver. @default memory */
   storage?: Storage;
-  /** A bucket for each address of callers without a client key; false leaves them unlimited. @default false */
+  /** A bucket for each address (of IPv6, for each /64) of callers without a client key; false leaves them unlimited. @default false */
   anonymous?: Limit | false;
   /** Addresses or networks of proxies whose `X-Forwarded-For` is believed. @default none */
   trustedProxies?: readonly string[];
@@ -80,7 +80,7 @@ export const rateLimits = definePlugin({
         return { name: client.clientKey, limit: own ?? app.config.rateLimit };
       }
       if (!options.anonymous) return undefined;
-      const address = clientAddress(http, options.trustedProxies ?? []);
+      const address = networkOf(clientAddress(http, options.trustedProxies ?? []));
       return { name: `anonymous:${address}`, limit: options.anonymous };
     }
 

@@ -149,6 +149,18 @@ describe.each(databases())("rate limits on $name", (subject) => {
       200, 200,
     ]);
     expect(await from("10.0.0.1", "203.0.113.7, 198.51.100.1, 10.0.0.2")).toBe(429);
+    // The walk begins at the right, and ends at what is no address or none of our proxies.
+    expect(await from("10.0.0.1", "198.51.100.3:4711")).toBe(200);
+    expect(await from("10.0.0.1", "198.51.100.3:4712, 10.0.0.2:80")).toBe(429);
+    expect(await from("10.0.0.1", "203.0.113.1, unknown")).toBe(200);
+    expect(await from("10.0.0.1", "203.0.113.2, unknown, 10.0.0.2")).toBe(429);
+    expect(await from("10.0.0.1")).toBe(429);
+    // An IPv6 customer has more addresses than requests.
+    expect(await from("2001:db8:0:1::1")).toBe(200);
+    expect(await from("2001:0db8::1:1:2:3:4")).toBe(429);
+    expect(await from("10.0.0.1", "[2001:DB8:0:1:ffff::]:443")).toBe(429);
+    expect(await from("2001:db8:0:2::1")).toBe(200);
+    expect([await from("::1"), await from("::2"), await from("1::")]).toEqual([200, 429, 200]);
     // A key that nobody registered is no way around it.
     expect((await t.ask({ "x-client-key": "hvc_1" })).status).toBe(200);
     expect((await t.ask({ "x-client-key": "hvc_2" })).status).toBe(429);
