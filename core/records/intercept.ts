@@ -10,8 +10,11 @@ export interface RecordBeforeEvent {
   readonly cid: string;
   /** Undefined on delete. */
   readonly record: Record<string, unknown> | undefined;
-  /** Stores this body instead; the cid stays the event's. Without effect on a delete. */
-  replace(record: Record<string, unknown>): void;
+  /**
+   * Stores this body instead, as its JSON text where there is one with numbers that JavaScript would change; the cid stays
+   * the event's. Without effect on a delete.
+   */
+  replace(record: Record<string, unknown>, json?: string): void;
   /**
    * Sleeps before another attempt, without keeping others from running. A repo whose events have waited long already
    * does not wait again: one account must not hold up the stream's position for everybody.

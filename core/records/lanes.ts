@@ -82,9 +82,9 @@ export function createLanes(parts: LanesParts): Lanes {
           ...event,
           uri,
           record,
-          replace(body) {
+          replace(body, json) {
             if (!isObject(body)) throw new Error("a record is a JSON object; what replaces it is none");
-            text = JSON.stringify(body); // throws here, where the record as it was can still be stored
+            text = json ?? JSON.stringify(body); // throws here, where the record as it was can still be stored
             record = body;
           },
           wait: (ms) => waitOutside(lane, ms),

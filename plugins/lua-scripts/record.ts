@@ -51,7 +51,7 @@ export function recordScripts(parts: RecordScriptParts & { attempts: Attempts })
       if (outcome?.kind === "nil") event.skip("script returned nil");
       // A table from Lua is a JSON object or array; what is stored is what the script gave (lua §1.3).
       else if (outcome?.kind === "value" && outcome.isTable)
-        event.replace(JSON.parse(outcome.json) as Record<string, unknown>);
+        event.replace(JSON.parse(outcome.json) as Record<string, unknown>, outcome.json);
     },
   };
 }

@@ -36,7 +36,7 @@ export function xrpcFunctions(
           type,
           caller,
           nesting: nesting + 1,
-          query: toQuery(JSON.parse(String(params)), isLocal),
+          query: toQuery(readParams(String(params)), isLocal),
           ...(type === "procedure"
             ? { input: JSON.parse(String(body)) as unknown, inputText: String(body) }
             : {}),
@@ -61,6 +61,13 @@ function describe(error: unknown): string {
   if (text !== "script_error") return `${statusNames[status] ?? ""}${String(message ?? text)}`;
   const place = line === null ? "" : ` at line ${String(line)}`;
   return `script ${String(errorType)} error in ${String(method)}${place}: ${String(message)}`;
+}
+
+/** Numbers as they are written, so that none of 64 bits is changed. */
+function readParams(text: string): unknown {
+  const revive = (_key: string, value: unknown, context?: { source?: string }): unknown =>
+    typeof value === "number" ? (context?.source ?? value) : value;
+  return JSON.parse(text, revive);
 }
 
 /** Repeated keys are how a list reaches a lexicon of ours; for another server it is JSON text, as in the original. */
