@@ -58,10 +58,11 @@ export const luaScripts = definePlugin({
   wants: { letters: deadLetters, jobs, sessions: dpopSessions },
   migrations,
   async setup(app, options: LuaScriptsOptions, { letters, jobs, sessions }) {
-    const open = (workers: number | undefined): Pool => {
+    const open = (workers: number | undefined, isSpread = false): Pool => {
       const pool = createPool({
         database: app.db.source,
         log: app.log,
+        isSpread,
         ...(options.engine === undefined ? {} : { engine: options.engine }),
         ...(workers === undefined ? {} : { workers }),
         ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -97,7 +98,7 @@ export const luaScripts = definePlugin({
     letters?.retryWith("record", recordLetters(parts));
     if (jobs) {
       // Jobs have no time limit: on threads of their own they hold up no record, label or request.
-      const jobPool = createHostedPool(open(Math.max(1, jobs.workers)), host);
+      const jobPool = createHostedPool(open(Math.max(1, jobs.workers), true), host);
       jobs.fallback(luaJobs({ ...parts, pool: jobPool, sessions: pds }));
     }
     app.xrpc.resolve(queryScripts(parts));

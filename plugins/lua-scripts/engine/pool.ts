@@ -5,6 +5,7 @@ import type { EngineName, ToWorker } from "../worker/protocol.ts";
 import { validationLimits } from "../validate.ts";
 import type { Limits, ScriptOutcome, SourceKind, Validation } from "./engine.ts";
 import type { HostFunctions } from "./host.ts";
+import { createLine } from "./line.ts";
 import { createSeat, type Seat, type Task } from "./seat.ts";
 import { limitsFor, toEngineRun, type ScriptRun } from "./script-run.ts";
 
@@ -18,6 +19,8 @@ export interface PoolOptions {
   log: Logger;
   /** Runs that may wait for a thread. @default 1000 */
   maxWaiting?: number;
+  /** Gives each run a thread of its own while there is one: for runs that take as long as they like. @default false */
+  isSpread?: boolean;
   /** What a run may exceed its time by before its thread is ended. @default 1000 */
   graceMs?: number;
 }
@@ -56,26 +59,21 @@ interface SubmitOptions extends RunOptions {
 }
 
 export function createPool(options: PoolOptions): Pool {
-  const { log, maxWaiting = 1000, graceMs = 1000 } = options;
+  const { log, maxWaiting = 1000, graceMs = 1000, isSpread = false } = options;
   const size = options.workers ?? defaultWorkers();
   const seats = new Set<Seat>();
   /** Too large; their runs go on. Few, or runs that wait for long would gather any number of them. */
   const leaving = new Set<Seat>();
   const ending = new Set<Promise<void>>();
-  const queue: Task[] = [];
+  const line = createLine();
   let isClosed = false;
   let timer: NodeJS.Timeout | undefined;
 
   const dispatch = (): void => {
-    while (queue.length > 0) {
-      const task = queue[0];
-      if (!task || task.isSettled) {
-        queue.shift();
-        continue;
-      }
+    for (let task = line.first(); task; task = line.first()) {
       const seat = pick(task.isNested);
       if (!seat) break;
-      queue.shift();
+      line.shift();
       seat.assign(task);
     }
     timer ??= setInterval(watch, tickMs);
@@ -83,12 +81,13 @@ export function createPool(options: PoolOptions): Pool {
 
   const pick = (isNested: boolean): Seat | undefined => {
     let best: Seat | undefined;
+    const occupied = (seat: Seat): number => (isSpread ? seat.held : seat.load);
     for (const seat of seats) {
       if (seat.held >= (isNested ? maxHeldNested : maxHeld)) continue;
       if (seat.load >= maxPerWorker || (seat.load > 0 && seat.isSlow())) continue;
-      if (!best || seat.load < best.load) best = seat;
+      if (!best || occupied(seat) < occupied(best)) best = seat;
     }
-    return best && (best.load === 0 || seats.size >= size) ? best : seats.size < size ? open() : best;
+    return best && (occupied(best) === 0 || seats.size >= size) ? best : seats.size < size ? open() : best;
   };
 
   const open = (): Seat => {
@@ -108,7 +107,7 @@ export function createPool(options: PoolOptions): Pool {
         );
         for (const task of unfinished)
           if (!again.includes(task)) task.fail(new Error(`[lua-scripts] ${reason}`));
-        queue.unshift(...again);
+        line.putBack(again);
         dispatch();
       },
     });
@@ -127,8 +126,8 @@ export function createPool(options: PoolOptions): Pool {
   const watch = (): void => {
     for (const seat of [...seats, ...leaving]) seat.watch(graceMs);
     // What waits behind a slow run goes to whoever is free.
-    for (const seat of seats) if (seat.isSlow() && hasRoomBeside(seat)) queue.unshift(...seat.takeBack());
-    if (queue.length > 0) dispatch();
+    for (const seat of seats) if (seat.isSlow() && hasRoomBeside(seat)) line.putBack(seat.takeBack());
+    if (!line.isEmpty()) dispatch();
     else if ([...seats, ...leaving].every((seat) => seat.held === 0)) {
       clearInterval(timer);
       timer = undefined;
@@ -150,11 +149,12 @@ export function createPool(options: PoolOptions): Pool {
       if (isClosed) return reject(new Error("[lua-scripts] the script pool is closed"));
       if (signal?.aborted) return reject(signal.reason as Error);
       // Arrivals are as many as the record pipeline lets through; a flood of queries must not turn them away.
-      if ((queue.length >= maxWaiting && !isArrival) || (isNested && isFull()))
-        return reject(new Error("[lua-scripts] too many scripts are waiting"));
+      const isTurnedAway = isNested ? isFull() : !isArrival && line.requests() >= maxWaiting;
+      if (isTurnedAway) return reject(new Error("[lua-scripts] too many scripts are waiting"));
       const task: Task = {
         host,
         isNested,
+        isArrival,
         isRepeatable,
         hasCalled: false,
         name,
@@ -180,9 +180,7 @@ export function createPool(options: PoolOptions): Pool {
         signal?.removeEventListener("abort", abort);
       };
       signal?.addEventListener("abort", abort, { once: true });
-      // Those that others wait for go first, so that what is held becomes free.
-      if (isNested || isArrival) queue.unshift(task);
-      else queue.push(task);
+      line.add(task);
       dispatch();
     });
 
@@ -203,7 +201,7 @@ export function createPool(options: PoolOptions): Pool {
     async close() {
       isClosed = true;
       clearInterval(timer);
-      for (const task of queue.splice(0)) task.fail(new Error("[lua-scripts] the script pool is closed"));
+      for (const task of line.clear()) task.fail(new Error("[lua-scripts] the script pool is closed"));
       await Promise.all([...[...seats, ...leaving].map((seat) => seat.close()), ...ending]);
       seats.clear();
       leaving.clear();

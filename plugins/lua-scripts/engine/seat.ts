@@ -10,6 +10,8 @@ export interface Task {
   host: HostFunctions | undefined;
   /** A run that another run waits for: it must find room, or both would wait for ever. */
   isNested: boolean;
+  /** A record or label on its way in, of which nobody lets more come than there is room for. */
+  isArrival: boolean;
   /** False for a run whose effects must not happen twice: it does not begin again once it has called the host. */
   isRepeatable: boolean;
   hasCalled: boolean;
