@@ -73,7 +73,8 @@ export function startArchiveRun(parts: ArchiveRunParts): Run {
     if (collections.length === 0) return;
     await jobs.setStage(jobId, "resolving_and_fetching");
     hub.emit(jobId, { type: "job_stage_changed", stage: "resolving_and_fetching" });
-    const kinds = ["commit", "account"] as const;
+    // A reset of a repo takes away what it does not hold any more: those records have no deletion of their own.
+    const kinds = ["commit", "account", "sync"] as const;
     for await (const stretch of archive.sweep({ afterSeq: seq, collections, kinds, signal })) {
       await take(stretch, collections);
       signal.throwIfAborted();

@@ -6,7 +6,7 @@ import { explain } from "../../core/errors.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import type { Logger } from "../../core/index.ts";
 import { getJson, xrpcUrl } from "./answer.ts";
-import { toFailure } from "./failure.ts";
+import { FetchError, toFailure } from "./failure.ts";
 import type { Units } from "./units.ts";
 
 export interface DiscoveryParts {
@@ -166,7 +166,10 @@ async function pageOf(
 
 function readPage(answer: Record<string, unknown>): { dids: string[]; cursor: string | undefined } {
   const { repos, cursor } = answer;
-  const entries: unknown[] = Array.isArray(repos) ? repos : [];
+  // Not an empty list, which is an end: what is no answer must not make a job complete.
+  if (!Array.isArray(repos) || (cursor != null && typeof cursor !== "string"))
+    throw new FetchError("invalid_response", "the relay does not answer with a list of repos and a cursor");
+  const entries: unknown[] = repos;
   const dids = entries.flatMap((entry) => {
     const did = typeof entry === "object" && entry !== null && "did" in entry ? entry.did : undefined;
     return typeof did === "string" && isValidDid(did) ? [did] : [];

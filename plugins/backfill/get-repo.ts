@@ -8,6 +8,7 @@ import { isObject } from "../../core/lexicons/document.ts";
 import { get, xrpcUrl } from "./answer.ts";
 import { FetchError, isTooLarge, toFailure } from "./failure.ts";
 import type { Room } from "./room.ts";
+import { requireTree } from "./tree.ts";
 
 export interface RepoExport {
   rev: string;
@@ -51,6 +52,9 @@ export async function getRepo(
 
 class TooMuch extends Error {}
 
+/** What a block costs in memory beside its bytes: an export may be made of nothing but tiny ones. */
+const blockOverhead = 512;
+
 async function openExport(
   { did, collections, signingKey }: { did: string; collections: readonly string[]; signingKey: string },
   root: Cid,
@@ -61,6 +65,7 @@ async function openExport(
   );
   if (repo.did !== did || !(await verifyCommitSig(repo.commit, signingKey)))
     throw new FetchError("repo_invalid", `the export of ${did} is not signed by its account's key`);
+  await invalidUnless(did, "its tree cannot be read", () => requireTree(did, repo.commit.data, blocks));
   const { rev } = repo.commit;
   return {
     rev,
@@ -102,7 +107,7 @@ async function readBlocks(
   try {
     const { roots, blocks: stream } = await readCarStream((response.body ?? []) as AsyncIterable<Uint8Array>);
     for await (const { cid, bytes } of stream) {
-      take(bytes.length);
+      take(bytes.length + blockOverhead);
       blocks.set(cid, bytes);
     }
     const [root] = roots;

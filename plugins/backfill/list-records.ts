@@ -49,7 +49,13 @@ export async function listRecords(
     };
   });
   const next = answer["cursor"];
-  const isLast = events.length === 0 || typeof next !== "string" || next === "" || next === cursor;
+  if (next != null && typeof next !== "string")
+    throw new FetchError("invalid_response", `${pds} answers listRecords with a cursor that is no text`);
+  const isLast = events.length === 0 || !next;
+  if (!isLast && next === cursor)
+    throw new FetchError("invalid_response", `${pds} lists ${collection} of ${did} in a circle`, {
+      isFinal: true,
+    });
   return { events, cursor: isLast ? undefined : next };
 }
 

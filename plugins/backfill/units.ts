@@ -58,7 +58,7 @@ export function createUnits(db: Database, leaseMs: number): Units {
         tx.all<UnitRow>(
           // Materialized: inside of IN it would be asked anew for row after row, and each time take others.
           `WITH picked AS MATERIALIZED (
-             SELECT did FROM happyview_backfill_repos WHERE ${waits} ORDER BY did LIMIT ? ${lock})
+             SELECT did FROM happyview_backfill_repos WHERE ${waits} LIMIT ? ${lock})
            UPDATE happyview_backfill_repos SET status = 'running', claimed_by = ?, lease_until = ${now} + ${lease}
            WHERE job_id = ? AND did IN (SELECT did FROM picked)
            RETURNING ${unitColumns}`,

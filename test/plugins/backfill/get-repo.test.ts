@@ -185,7 +185,7 @@ describe("an export is none", () => {
 
   test("while others take the room, and of what it took itself nothing is left", async () => {
     const { get } = await openHost();
-    const room = createRoom(12_000);
+    const room = createRoom(60_000);
     const first = await get({}, room);
     expect(first).toMatchObject({ rev });
     expect(await get({}, room)).toBeUndefined();
