@@ -12,8 +12,9 @@ export function spawnWorker(setup: WorkerSetup): Worker {
   return new Worker(entry, {
     workerData: setup,
     name: "happyview-scripts",
-    // Lua's own memory is outside of this; it bounds what rows and results make JavaScript hold.
-    resourceLimits: { maxOldGenerationSizeMb: 256, stackSizeMb: 4 },
+    // Lua's own memory is outside of this; it bounds what rows and results make JavaScript hold. Fengari's is inside, and
+    // looked at by itself.
+    resourceLimits: { maxOldGenerationSizeMb: setup.engine === "fengari" ? 768 : 256, stackSizeMb: 4 },
   });
 }
 

@@ -1,9 +1,10 @@
-import { isOver } from "../lua54/active-run.ts";
+import { getHeapStatistics } from "node:v8";
+import { exceed, isOver } from "../lua54/active-run.ts";
 import { limitText } from "../lua54/failure.ts";
 import { raising } from "./bridge.ts";
 import { pushJson, pushMembers } from "./decode.ts";
 import { EncodeError, encodeJson } from "./encode.ts";
-import { lua, pushText, raise, type, type LuaState } from "./lua.ts";
+import { lua, notEnoughMemory, pushText, raise, type, type LuaState } from "./lua.ts";
 import { place, type FengariRun } from "./state.ts";
 import { constantText } from "./text.ts";
 
@@ -11,6 +12,12 @@ import { constantText } from "./text.ts";
 export const hookInterval = 1000;
 /** Values a thread may have on its stack. Fengari itself stops at a million, when they fill a worker's memory. */
 const maxStack = 200_000;
+/**
+ * Of what the thread's heap may hold (spawn.ts), garbage included. V8 ends the whole process when a thread allocates so
+ * fast that it passes the rest before it is stopped.
+ */
+const heapShare = 0.4;
+const hooksPerLook = 8;
 
 const index = { chunk: 1, input: 2, context: 3 } as const;
 
@@ -84,7 +91,10 @@ function setGlobals({ request, machine }: FengariRun, L: LuaState): number {
 
 /** Every thousand instructions: counts them, looks at the clock and at the depth of the stack. */
 export function hookFunction(run: FengariRun): (L: LuaState) => void {
+  let hooks = 0;
   const hook = (L: LuaState): void => {
+    hooks += 1;
+    if (hooks % hooksPerLook === 0 && isHeapFull()) exceed(run, "memoryBytes", notEnoughMemory);
     if (!isOver(run, hookInterval)) {
       if (L.top > maxStack) raise(L, "stack overflow", 0);
       return;
@@ -94,4 +104,11 @@ export function hookFunction(run: FengariRun): (L: LuaState) => void {
     raise(L, limitText, 0);
   };
   return hook;
+}
+
+function isHeapFull(): boolean {
+  // Bun has one heap for all threads, and no ceiling for one of them.
+  if (process.versions["bun"] !== undefined) return false;
+  const { used_heap_size: used, heap_size_limit: most } = getHeapStatistics();
+  return used > heapShare * most;
 }

@@ -12,7 +12,7 @@ import { constantText } from "./text.ts";
 
 /**
  * Lua 5.3 in JavaScript, for hosts without WebAssembly. Its integers have 32 bits (docs/lua-engines.md), and it
- * cannot bound what a script holds in memory: a thread that runs out of it is ended by its worker's own ceiling.
+ * cannot tell what one script holds in memory: the run that executes while its thread's heap is full is ended.
  */
 export function createFengariEngine(options: Lua54Options): Engine {
   const host = { ...hostApi, ...exactNumbers(options.utilities), ...options.api };
