@@ -31,7 +31,15 @@ export const waitMark: object = Object.freeze({ waits: true });
 /** A host function for Lua. It calls, and if the result is a promise, yields to the host. */
 export function hostFunction(run: FengariRun, name: string, call: HostFunction): (L: LuaState) => number {
   return (L) => {
-    const args = readArguments(L);
+    let args: ScriptValue[] = [];
+    let tooMany: string | undefined;
+    try {
+      args = readArguments(L);
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error;
+      tooMany = error.message;
+    }
+    if (tooMany !== undefined) return raise(L, tooMany);
     // The time in the host is not the script's, but a host call that hangs is seen all the same.
     endSegment(run);
     run.request.onSegment?.(true);
@@ -133,9 +141,9 @@ function readArguments(L: LuaState): ScriptValue[] {
   return args;
 }
 
-/** A table that is too deep or too large is cut: host functions take options, not data, through here. */
+/** A table that is too deep is cut; one too large raises, as no function may go on with half of what it was given. */
 function readValue(L: LuaState, index: number, depth: number, budget: { values: number }): ScriptValue {
-  budget.values--;
+  if (--budget.values < 0) throw new ScriptError(`too many values: at most ${maxArgumentValues}`);
   switch (lua.lua_type(L, index)) {
     case type.boolean:
       return lua.lua_toboolean(L, index);
@@ -158,7 +166,7 @@ function readTable(L: LuaState, index: number, depth: number, budget: { values: 
   const fields = new Map<string, ScriptValue>();
   const items: ScriptValue[] = [];
   let opaque: Map<number, string> | undefined;
-  const length = Math.min(lua.lua_rawlen(L, index), budget.values);
+  const length = lua.lua_rawlen(L, index);
   for (let i = 1; i <= length; i++) {
     lua.lua_rawgeti(L, index, i);
     const item = readValue(L, lua.lua_gettop(L), depth + 1, budget);
@@ -169,7 +177,7 @@ function readTable(L: LuaState, index: number, depth: number, budget: { values: 
   }
   lua.lua_pushnil(L);
   while (lua.lua_next(L, index) !== 0) {
-    const key = budget.values > 0 ? readText(L, -2) : undefined;
+    const key = readText(L, -2);
     if (key !== undefined) fields.set(key, readValue(L, lua.lua_gettop(L), depth + 1, budget));
     lua.lua_pop(L, 1);
   }

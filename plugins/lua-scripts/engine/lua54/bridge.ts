@@ -22,7 +22,15 @@ export function hostPointer(vm: Vm, name: string, call: HostFunction, continuati
   const body = (L: number): number => {
     const run = vm.active;
     if (!run) throw new Error(`${name} was called outside a run`);
-    const args = readArguments(vm, L);
+    let args: ScriptValue[] = [];
+    let tooMany: string | undefined;
+    try {
+      args = readArguments(vm, L);
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error;
+      tooMany = error.message;
+    }
+    if (tooMany !== undefined) return raise(vm, L, tooMany);
     // The time in the host is not the script's, but a host call that hangs is seen all the same.
     endSegment(run);
     run.request.onSegment?.(true);
@@ -169,10 +177,10 @@ function readArguments(vm: Vm, L: number): ScriptValue[] {
   return args;
 }
 
-/** A table that is too deep or too large is cut: host functions take options, not data, through here. */
+/** A table that is too deep is cut; one too large raises, as no function may go on with half of what it was given. */
 function readValue(vm: Vm, L: number, index: number, depth: number, budget: { values: number }): ScriptValue {
   const { api } = vm.lua;
-  budget.values--;
+  if (--budget.values < 0) throw new ScriptError(`too many values: at most ${maxArgumentValues}`);
   switch (api.lua_type(L, index)) {
     case type.boolean:
       return api.lua_toboolean(L, index) === 1;
@@ -196,7 +204,7 @@ function readTable(vm: Vm, L: number, index: number, depth: number, budget: { va
   const fields = new Map<string, ScriptValue>();
   const items: ScriptValue[] = [];
   let opaque: Map<number, string> | undefined;
-  const length = Math.min(Number(api.lua_rawlen(L, index)), budget.values);
+  const length = Number(api.lua_rawlen(L, index));
   for (let i = 1; i <= length; i++) {
     api.lua_rawgeti(L, index, BigInt(i));
     const item = readValue(vm, L, api.lua_gettop(L), depth + 1, budget);
@@ -207,7 +215,7 @@ function readTable(vm: Vm, L: number, index: number, depth: number, budget: { va
   }
   api.lua_pushnil(L);
   while (api.lua_next(L, index) !== 0) {
-    const key = budget.values > 0 ? readText(vm, L, -2) : undefined;
+    const key = readText(vm, L, -2);
     if (key !== undefined) fields.set(key, readValue(vm, L, api.lua_gettop(L), depth + 1, budget));
     api.lua_settop(L, -2);
   }

@@ -221,6 +221,11 @@ export function testRuns(subject: Subject): void {
         ],
         ["many times", "local n = 0 for i = 1, 50 do n = n + host.wait(i).waited[1] end return n", "1275"],
         [
+          "with too many values they are not called",
+          "local t, u = {}, {} for i = 1, 10000 do t[i] = i u['k' .. i] = i end local function msg(...) return select(2, pcall(host.wait, ...)) end return { msg(t), msg(u), msg({ t }), msg({ table.unpack(t, 1, 9999) }):find('too many') == nil }",
+          '["too many values: at most 10000","too many values: at most 10000","too many values: at most 10000",true]',
+        ],
+        [
           "in a comparison of table.sort it cannot",
           "return (pcall(table.sort, { 2, 1 }, function() return host.wait(1) end))",
           "false",
