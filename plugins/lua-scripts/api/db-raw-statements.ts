@@ -29,7 +29,9 @@ export const viewColumns: Readonly<Record<string, readonly string[]>> = legacyVi
 
 const begins = /^(BEGIN|START)$/;
 const ends = /^(COMMIT|END|ROLLBACK|ABORT)$/;
-const changes = /^(BEGIN|START|SET|RESET|PRAGMA|ATTACH|DETACH|PREPARE|DISCARD|LISTEN|DECLARE)$/;
+const changes = /^(BEGIN|START|SET|RESET|PRAGMA|ATTACH|DETACH|DISCARD|DO|CALL)$/;
+/** Words, anywhere in a statement, for what stays on the connection. */
+const stays = /^(SET_CONFIG|SET|TEMP|TEMPORARY|PG_TEMP.*|LISTEN|PREPARE|DECLARE|PG_(TRY_)?ADVISORY.*)$/;
 
 /** Refuses what a script may not name, and writes the statements in the words of the database. */
 export function prepareRaw(sql: string, dialect: Dialect, hasParams: boolean): RawBatch {
@@ -54,7 +56,19 @@ function prepare(sql: string, dialect: Dialect, hasParams: boolean): RawBatch {
     const marks = edits.flatMap(({ text }) => /^[?$](\d+)$/.exec(text)?.[1] ?? []);
     return { sql: applyEdits(sql, part, edits), params: Math.max(0, ...marks.map(Number)) };
   });
-  return { statements, changesConnection: parts.some((part) => changes.test(firstWord(part))) };
+  return { statements, changesConnection: parts.some(changesConnection) };
+}
+
+function changesConnection(part: readonly Token[]): boolean {
+  if (changes.test(firstWord(part))) return true;
+  let isUpdate = false;
+  return part.some(({ kind, value }) => {
+    if (kind !== "word" && kind !== "quoted") return false;
+    const word = value.toUpperCase();
+    if (word === "UPDATE") isUpdate = true;
+    // UPDATE … SET sets no setting.
+    return stays.test(word) && !(word === "SET" && isUpdate);
+  });
 }
 
 /** At semicolons, except within the body of a trigger. */

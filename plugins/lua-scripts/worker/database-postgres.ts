@@ -24,7 +24,12 @@ export function openPostgresReader(url: string): RecordReader {
     connect_timeout: 10,
     onnotice: () => {},
     // A script must not hold a connection of its worker for ever.
-    connection: { application_name: "happyview scripts", statement_timeout: rawLimits.seconds * 1000 },
+    connection: {
+      application_name: "happyview scripts",
+      statement_timeout: rawLimits.seconds * 1000,
+      // As the guard reads strings.
+      standard_conforming_strings: "on",
+    },
   });
   const known = new Map<string, string>();
   const run = async <Row>(text: string, params: readonly (string | number)[]): Promise<Row[]> => {
@@ -59,8 +64,13 @@ async function runBatch(
     try {
       await runStatements(connection, batch.statements, params, rows);
     } finally {
-      await connection.unsafe("ROLLBACK; RESET ALL").simple();
-      connection.release();
+      try {
+        // One by one: what is sent together is a transaction, in which nothing can be discarded.
+        await connection.unsafe("ROLLBACK").simple();
+        await connection.unsafe("DISCARD ALL").simple();
+      } finally {
+        connection.release();
+      }
     }
   } catch (cause) {
     if (codeOf(cause) !== "57014") throw cause; // query_canceled

@@ -103,9 +103,16 @@ describe.each(databases())("db.raw on $name", (subject) => {
     [
       "settings end with the call",
       onPostgres
-        ? `db.raw("SET statement_timeout = 1") local t = {} for i = 1, 3 do t[i] = db.raw("SELECT current_setting('statement_timeout') AS t")[1].t end return t`
+        ? `db.raw("SET lock_timeout = '7s'") local t = {} for i = 1, 3 do t[i] = db.raw("SELECT current_setting('lock_timeout') || current_setting('statement_timeout') AS t")[1].t end return t`
         : `db.raw("PRAGMA foreign_keys = OFF") local t = {} for i = 1, 3 do t[i] = db.raw("PRAGMA foreign_keys")[1].foreign_keys end return t`,
-      onPostgres ? ["10s", "10s", "10s"] : [1, 1, 1],
+      onPostgres ? ["010s", "010s", "010s"] : [1, 1, 1],
+    ],
+    [
+      "temporary tables end with the call",
+      `
+      db.raw("CREATE TEMP TABLE happyview_labels AS SELECT 'mine' AS src")
+      local n = 0 for i = 1, 4 do n = n + #db.raw("SELECT src FROM happyview_labels") end return n`,
+      0,
     ],
   ])("%s", async (_, code, expected) => {
     expect(await lua(prelude + code)).toEqual(expected);
@@ -181,8 +188,33 @@ describe.each(databases())("db.raw on $name", (subject) => {
   });
 
   it.runIf(onPostgres)("stops what takes too long", async () => {
-    const code = "return err(db.raw, 'SET statement_timeout = 20; SELECT pg_sleep(9)')";
+    const code = "return err(db.raw, 'SELECT pg_cancel_backend(pg_backend_pid()), pg_sleep(1)')";
     expect(await lua(prelude + code)).toBe("db.raw query failed: it took longer than 10 s");
+  });
+
+  it.runIf(onPostgres)("leaves nothing on the connection", async () => {
+    const code = `
+      local function query() return #db.query({ collection = C }).records end
+      local function ask(sql) local t = {} for i = 1, 4 do t[i] = tostring(db.raw(sql)[1].v) end return table.concat(t, " ") end
+      local before = query()
+      for _, sql in ipairs({
+        "SELECT set_config('lock_timeout', '7s', false)", "LISTEN x", "PREPARE p AS SELECT 1", "SELECT pg_advisory_lock(5)",
+        "DO 'BEGIN SET lock_timeout = 7000; END'", "DECLARE c CURSOR WITH HOLD FOR SELECT 1", "SELECT 1; SET LOCAL lock_timeout = 7",
+      }) do db.raw(sql) end
+      return {
+        ask("SELECT current_setting('lock_timeout') AS v"), ask("SELECT count(*) AS v FROM pg_listening_channels()"),
+        ask("SELECT count(*) AS v FROM pg_prepared_statements WHERE name = 'p'"), ask("SELECT count(*) AS v FROM pg_locks WHERE locktype = 'advisory'"),
+        ask("SELECT count(*) AS v FROM pg_cursors WHERE name = 'c'"), query() == before, query() == before,
+      }`;
+    expect(await lua(prelude + code)).toEqual([
+      "0 0 0 0",
+      "0 0 0 0",
+      "0 0 0 0",
+      "0 0 0 0",
+      "0 0 0 0",
+      true,
+      true,
+    ]);
   });
 
   it.runIf(onPostgres)("leaves Postgres' own operators and types alone", async () => {
