@@ -1,5 +1,5 @@
 import type { Dialect } from "../../../core/db/database.ts";
-import { tokenizeSql, type Token } from "./db-sql-tokens.ts";
+import { SqlTokenError, tokenizeSql, type Token } from "./db-sql-tokens.ts";
 
 const allowed: ReadonlySet<string> = new Set(
   [
@@ -17,40 +17,108 @@ const allowed: ReadonlySet<string> = new Set(
   ].map((name) => `happyview_${name}`),
 );
 
-/** After these words of SQLite a name may follow, until one of the others ends that. */
-const beforeNames: ReadonlySet<string> = new Set([
-  "FROM",
-  "JOIN",
-  "INTO",
-  "UPDATE",
-  "TABLE",
-  "INDEX",
-  "EXISTS",
-]);
-const afterNames: ReadonlySet<string> = new Set(
-  "SELECT WHERE ON SET VALUES USING GROUP ORDER HAVING LIMIT IN AND OR CASE WHEN THEN ELSE AS".split(" "),
-);
+/** What runs a text of SQL, or changes what is a text, or lifts the time limit. */
+const protectedWord =
+  /^(?:standard_conforming_strings|escape_string_warning|statement_timeout|(?:query|table|schema|database|cursor)_to_xml.*|ts_stat|ts_rewrite|dblink.*)$/;
+const protectedSetting = /^(?:standard_conforming_strings|escape_string_warning|statement_timeout)$/;
+/** In statements that begin so, Postgres takes texts for code. */
+const takesCode = /^(?:DO|CREATE|PREPARE|EXECUTE|EXPLAIN)$/;
+const maxNesting = 8;
+
+/** After these words and signs of SQLite a value follows, and no name. */
+const beforeValues =
+  /^(?:SELECT|DISTINCT|WHERE|AND|OR|NOT|WHEN|THEN|ELSE|CASE|HAVING|LIMIT|LIKE|GLOB|IS|BETWEEN|[=<>|+*/%-])$/;
 
 /** The first name in the statements that is none of a script's business. */
 export function protectedName(tokens: readonly Token[], dialect: Dialect): string | undefined {
-  const first = tokens.find((token) => token.kind === "word")?.value.toUpperCase() ?? "";
-  let isName = false;
-  for (const { kind, value } of tokens) {
-    if (kind === "word") {
-      const upper = value.toUpperCase();
-      if (beforeNames.has(upper)) isName = true;
-      else if (afterNames.has(upper)) isName = false;
-    }
+  return dialect === "sqlite" ? nameOnSqlite(tokens) : nameOnPostgres(tokens, false, 0);
+}
+
+/** SQLite takes a string for a name where it expects one, so that it must stand where only a value can. */
+function nameOnSqlite(tokens: readonly Token[]): string | undefined {
+  const isPragma = tokens.some(({ kind, value }) => kind === "word" && /^pragma$/i.test(value));
+  const lists: boolean[] = [];
+  for (const [i, { kind, value }] of tokens.entries()) {
+    if (kind === "symbol" && value === "(") lists.push(opensList(tokens, i));
+    else if (kind === "symbol" && value === ")") lists.pop();
     if ((kind === "word" || kind === "quoted") && isProtected(value)) return value;
-    // SQLite takes a string for a name where it expects one.
-    if (kind === "string" && dialect === "sqlite" && isName && isProtected(value)) return value;
-    // The text of a function or of DO is code, elsewhere it is a string.
-    if (kind === "body" && /^(DO|CREATE)$/.test(first)) {
-      const inner = protectedName(tokenizeSql(value, dialect), dialect);
-      if (inner !== undefined) return inner;
-    }
+    if (kind !== "string" || !isProtected(value)) continue;
+    const before = plain(tokens[i - 1]);
+    const isValue = beforeValues.test(before) || (lists.at(-1) === true && /^[(,]$/.test(before));
+    if (!isValue || isPragma || plain(tokens[i + 1]) === ".") return value;
   }
   return undefined;
+}
+
+/** `VALUES (…)` and `IN (…)`, unless a query is inside. */
+function opensList(tokens: readonly Token[], at: number): boolean {
+  return (
+    /^(?:VALUES|IN)$/.test(plain(tokens[at - 1])) &&
+    !/^(?:SELECT|WITH|VALUES|\()$/.test(plain(tokens[at + 1]))
+  );
+}
+
+/** `isCode`: within the text of a function, of DO or the like, where texts may be run in turn. */
+function nameOnPostgres(tokens: readonly Token[], isCode: boolean, depth: number): string | undefined {
+  if (depth > maxNesting) throw new SqlTokenError("db.raw could not parse SQL: texts are nested too deeply");
+  const words = new Set(tokens.filter(isName).map(({ value }) => value.toLowerCase()));
+  // To write to this view is to set what it shows.
+  if (words.has("pg_settings") && words.has("update")) return "pg_settings";
+  let first = "";
+  let text = "";
+  for (const [i, token] of tokens.entries()) {
+    const { kind, value } = token;
+    if (kind === "symbol" && value === ";") first = "";
+    else first ||= plain(token) || "?";
+    if (isName(token)) {
+      const lower = value.toLowerCase();
+      if (isProtected(value) || protectedWord.test(lower)) return value;
+      const setting = lower === "set_config" ? settingOf(tokens, i) : "";
+      if (setting === undefined) return value;
+      if (protectedSetting.test(setting.toLowerCase())) return setting;
+    }
+    // Strings that follow each other are one.
+    text = kind === "string" ? text + value : kind === "body" ? value : "";
+    if (kind !== "string" && kind !== "body") continue;
+    if (!isCode && !takesCode.test(first)) continue;
+    const inner =
+      kind === "string"
+        ? nameInText(text, depth)
+        : nameOnPostgres(tokenizeSql(text, "postgres"), true, depth + 1);
+    if (inner !== undefined) return inner;
+  }
+  return undefined;
+}
+
+/** A string may be code or none: what is no SQL is only searched. */
+function nameInText(text: string, depth: number): string | undefined {
+  const found = text.match(/(?:happyview_|_sqlx_migrations)\w*/gi)?.find(isProtected);
+  if (found !== undefined) return found;
+  if (/u&['"]/i.test(text)) throw new SqlTokenError("db.raw does not allow unicode-escaped identifiers");
+  let tokens: Token[];
+  try {
+    tokens = tokenizeSql(text, "postgres");
+  } catch (error) {
+    if (error instanceof SqlTokenError) return undefined;
+    throw error;
+  }
+  return nameOnPostgres(tokens, true, depth + 1);
+}
+
+/** What a call sets, unless that is put together where it cannot be seen. */
+function settingOf(tokens: readonly Token[], at: number): string | undefined {
+  const [open, name, comma] = tokens.slice(at + 1, at + 4);
+  const isText = name?.kind === "string" || name?.kind === "body";
+  return isText && plain(open) === "(" && plain(comma) === "," ? name.value : undefined;
+}
+
+function isName({ kind }: Token): boolean {
+  return kind === "word" || kind === "quoted";
+}
+
+/** A word in capitals, or a sign. */
+function plain(token: Token | undefined): string {
+  return token?.kind === "word" || token?.kind === "symbol" ? token.value.toUpperCase() : "";
 }
 
 function isProtected(name: string): boolean {

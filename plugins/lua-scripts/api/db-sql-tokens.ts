@@ -15,16 +15,20 @@ export class SqlTokenError extends Error {
   override name = "SqlTokenError";
 }
 
-const space = /\s+/y;
-const word = /[\p{L}_\u0080-\uffff][\p{L}\p{N}_$\u0080-\uffff]*/uy;
+// Both databases know the white space of ASCII only; every character beyond ASCII belongs to a word.
+const space = /[ \t\n\r\f\v]+/y;
+const word = /[A-Za-z_\u{80}-\u{10ffff}][\w$\u{80}-\u{10ffff}]*/uy;
 const number = /(?:0[xX][\da-fA-F_]+|(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)/y;
-const dollarTag = /\$(?:[\p{L}_][\p{L}\p{N}_]*)?\$/uy;
+const dollarTag = /\$(?:[A-Za-z_\u{80}-\u{10ffff}][\w\u{80}-\u{10ffff}]*)?\$/uy;
+const escape = /''|\\(?:x([\da-f]{1,2})|([0-7]{1,3})|u([\da-f]{4})|U([\da-f]{8})|([^]))/gi;
 const param = /\$\d+|\?\d*/y;
 
 /** Splits SQL of a dialect as its database does, so that no name hides in what only looks like a comment or a string. */
 export function tokenizeSql(sql: string, dialect: Dialect): Token[] {
   const tokens: Token[] = [];
   let at = 0;
+  /** How many tokens there are after a string with escapes: a string that goes on with it has them too. */
+  let escaped = -1;
 
   const match = (pattern: RegExp): string | undefined => {
     pattern.lastIndex = at;
@@ -36,7 +40,9 @@ export function tokenizeSql(sql: string, dialect: Dialect): Token[] {
   };
   const quoted = (kind: Token["kind"], open: number, quote: string, hasEscapes = false): void => {
     const end = endOfQuoted(sql, open, quote, hasEscapes);
-    push(kind, end, sql.slice(open + 1, end - 1).replaceAll(quote + quote, quote));
+    const text = sql.slice(open + 1, end - 1);
+    push(kind, end, hasEscapes ? unescaped(text) : text.replaceAll(quote + quote, quote));
+    if (hasEscapes) escaped = tokens.length;
   };
 
   while (at < sql.length) {
@@ -44,9 +50,9 @@ export function tokenizeSql(sql: string, dialect: Dialect): Token[] {
     const next = sql[at + 1] ?? "";
     const blank = match(space);
     if (blank !== undefined) at += blank.length;
-    else if (char === "-" && next === "-") at = endOfLine(sql, at);
+    else if (char === "-" && next === "-") at = endOfLine(sql, at, dialect);
     else if (char === "/" && next === "*") at = endOfComment(sql, at, dialect);
-    else if (char === "'") quoted("string", at, "'");
+    else if (char === "'") quoted("string", at, "'", escaped === tokens.length);
     else if (char === '"') quoted("quoted", at, '"');
     else if (char === "`" && dialect === "sqlite") quoted("quoted", at, "`");
     else if (char === "[" && dialect === "sqlite") push("quoted", endOf(sql, at, "]"), undefined);
@@ -97,9 +103,21 @@ function endOf(sql: string, start: number, close: string): number {
   return end + 1;
 }
 
-function endOfLine(sql: string, start: number): number {
-  const end = sql.indexOf("\n", start);
-  return end < 0 ? sql.length : end;
+/** A carriage return ends a line on Postgres only. */
+function endOfLine(sql: string, start: number, dialect: Dialect): number {
+  const end = sql.slice(start).search(dialect === "postgres" ? /[\r\n]/ : /\n/);
+  return end < 0 ? sql.length : start + end;
+}
+
+/** What a string with escapes means; one that means no character is left out. */
+function unescaped(text: string): string {
+  return text.replace(escape, (all, hex, octal, short, long, char) => {
+    if (all === "''") return "'";
+    if (char !== undefined)
+      return { b: "\b", f: "\f", n: "\n", r: "\r", t: "\t" }[String(char)] ?? String(char);
+    const code = octal === undefined ? parseInt(hex ?? short ?? long, 16) : parseInt(octal, 8);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : "";
+  });
 }
 
 /** Comments nest on Postgres and do not on SQLite: what ends one there may still be inside here. */
