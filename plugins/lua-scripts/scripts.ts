@@ -1,6 +1,7 @@
 import { asc, eq } from "drizzle-orm";
 import type { PluginApp } from "../../core/index.ts";
 import type { Origin, StoredResource } from "../../core/resources/kind.ts";
+import { followEveryMs, followTable } from "./follow.ts";
 import { scriptsSchema } from "./migrations.ts";
 import type { ScriptSource } from "./engine/script-run.ts";
 import { outboundXrpcs } from "./outbound.ts";
@@ -14,7 +15,7 @@ export interface ScriptInput {
   description?: string | null;
 }
 
-/** The scripts by trigger, in memory: an edit acts on the next run (lua §0.3). */
+/** The scripts by trigger, in memory: an edit acts on the next run (lua §0.3), one of another process within seconds. */
 export interface Scripts {
   get(trigger: string): ScriptRow | undefined;
   /** The one script that runs for a record event: the action's own, else the index script (lua §1.2). */
@@ -39,11 +40,21 @@ export function toSource(row: ScriptRow): ScriptSource {
   return { trigger: row.id, name: sourceName(row), body: row.body };
 }
 
-export async function createScripts({ db, clock }: Pick<PluginApp, "db" | "clock">): Promise<Scripts> {
+export async function createScripts(
+  app: Pick<PluginApp, "db" | "clock" | "log" | "hook" | "onClose">,
+  everyMs = followEveryMs,
+): Promise<Scripts> {
+  const { db, clock } = app;
   const { scripts } = db.tables(scriptsSchema);
-  const known = new Map(
-    (await db.orm.select().from(scripts).orderBy(asc(scripts.id))).map((row) => [row.id, row]),
-  );
+  const read = async (): Promise<ReadonlyMap<string, ScriptRow>> =>
+    new Map((await db.orm.select().from(scripts).orderBy(asc(scripts.id))).map((row) => [row.id, row]));
+  let known = new Map(await read());
+  const { edited } = followTable(app, {
+    table: "happyview_scripts",
+    read,
+    apply: (rows) => void (known = new Map(rows)),
+    everyMs,
+  });
   const runnable = (trigger: string): ScriptRow | undefined => {
     const row = known.get(trigger);
     return row?.script_type === "lua" ? row : undefined;
@@ -75,12 +86,14 @@ export async function createScripts({ db, clock }: Pick<PluginApp, "db" | "clock
       };
       await db.orm.insert(scripts).values(row).onConflictDoUpdate({ target: scripts.id, set: row });
       known.set(trigger, row);
+      edited();
       return { row, isNew: !before };
     },
     async remove(trigger) {
       if (!known.has(trigger)) return false;
       await db.orm.delete(scripts).where(eq(scripts.id, trigger));
       known.delete(trigger);
+      edited();
       return true;
     },
   };

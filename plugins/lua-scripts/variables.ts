@@ -3,19 +3,21 @@ import { z } from "zod";
 import { explain } from "../../core/errors.ts";
 import { HttpError, type PluginApp } from "../../core/index.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
+import { followEveryMs, followTable } from "./follow.ts";
 import { createMask, type Mask } from "./mask.ts";
 import { scriptsSchema } from "./migrations.ts";
 
 /** The `env` of scripts, set by admins (lua §6.3); encrypted in the database where TOKEN_ENCRYPTION_KEY is set. */
 export interface Variables {
-  /** Shared: it changes only when an admin changes it. */
+  /** Shared: it changes only when an admin changes it, in whatever process. */
   env(): Readonly<Record<string, string>>;
   /** The text with each value that may be a secret replaced by its name. */
   mask: Mask;
 }
 
 export async function createVariables(
-  app: Pick<PluginApp, "db" | "clock" | "admin" | "events" | "log" | "config">,
+  app: Pick<PluginApp, "db" | "clock" | "admin" | "events" | "log" | "config" | "hook" | "onClose">,
+  everyMs = followEveryMs,
 ): Promise<Variables> {
   const { db, clock, admin, events } = app;
   const { variables } = db.tables(scriptsSchema);
@@ -23,23 +25,41 @@ export async function createVariables(
     app.config.env["TOKEN_ENCRYPTION_KEY"],
     app.config.env["TOKEN_ENCRYPTION_KEY_PREVIOUS"],
   );
-  const rows = new Map<string, Variable>();
-  for (const row of await db.orm.select().from(variables).orderBy(asc(variables.key))) {
-    try {
-      rows.set(row.key, { ...row, value: box.open(row.value) });
-    } catch (error) {
-      app.log.error("a script variable cannot be read and is left out", {
-        key: row.key,
-        error: explain(error),
-      });
+  /** Told once for each value, however often it is read. */
+  const unreadable = new Set<string>();
+  const read = async (): Promise<Map<string, Variable>> => {
+    const found = new Map<string, Variable>();
+    for (const row of await db.orm.select().from(variables).orderBy(asc(variables.key))) {
+      try {
+        found.set(row.key, { ...row, value: box.open(row.value) });
+      } catch (error) {
+        const id = `${row.key} ${row.updated_at}`;
+        if (!unreadable.has(id))
+          app.log.error("a script variable cannot be read and is left out", {
+            key: row.key,
+            error: explain(error),
+          });
+        unreadable.add(id);
+      }
     }
-  }
+    return found;
+  };
+  let rows = await read();
   let env = toEnv(rows);
   let mask = createMask(env);
   const changed = (): void => {
     env = toEnv(rows);
     mask = createMask(env);
   };
+  const { edited } = followTable(app, {
+    table: "happyview_script_variables",
+    read,
+    apply(found) {
+      rows = found;
+      changed();
+    },
+    everyMs,
+  });
 
   admin.route("GET /script-variables", { permission: "script-variables:read" }, () =>
     [...rows.values()]
@@ -64,6 +84,7 @@ export async function createVariables(
         .values(sealed)
         .onConflictDoUpdate({ target: variables.key, set: sealed });
       rows.set(key, row);
+      edited();
       changed();
       events.emit({ type: "script_variable.upserted", actor: caller.did, subject: key });
     },
@@ -76,6 +97,7 @@ export async function createVariables(
       if (!rows.has(key)) throw new HttpError(404, `script variable '${key}' not found`);
       await db.orm.delete(variables).where(eq(variables.key, key));
       rows.delete(key);
+      edited();
       changed();
       events.emit({ type: "script_variable.deleted", actor: caller.did, subject: key });
     },
