@@ -11,6 +11,9 @@ export interface Signing {
 
 export type KeyOrder = "lexicographic" | "dag-cbor";
 
+/** Which `$bytes` are bytes: only base64 with its padding, as for HappyView, or without it, too, as the network has it. */
+export type Base64Reading = "strict" | "lenient";
+
 // CIDv1, codec dag-cbor, hash sha2-256, 32 bytes (repository spec).
 const cidPrefix = Buffer.from([0x01, 0x71, 0x12, 0x20]);
 
@@ -20,8 +23,13 @@ const cidPrefix = Buffer.from([0x01, 0x71, 0x12, 0x20]);
  * @param text the JSON of a record
  * @throws Error for what is no JSON object
  */
-export function signedCid(text: string, { type, repository }: Signing, order: KeyOrder): Buffer {
-  const record = readJson(text);
+export function signedCid(
+  text: string,
+  { type, repository }: Signing,
+  order: KeyOrder,
+  reading: Base64Reading = "strict",
+): Buffer {
+  const record = readJson(text, reading);
   if (!(record instanceof Map)) throw new Error("record must be an object");
   record.delete("signatures");
   record.set(
@@ -63,12 +71,12 @@ function keyOf([key]: readonly Tokens[]): Buffer {
 }
 
 /** JSON with its integers exact, its objects as maps and `{"$bytes": …}` as bytes. */
-function readJson(text: string): unknown {
+function readJson(text: string, reading: Base64Reading): unknown {
   const revive = (_key: string, value: unknown, context?: { source?: string }): unknown => {
     if (typeof value === "number") return readNumber(value, context?.source);
     if (typeof value !== "object" || value === null || Array.isArray(value) || value instanceof Float)
       return value;
-    return bytesOf(value) ?? new Map(Object.entries(value));
+    return bytesOf(value, reading) ?? new Map(Object.entries(value));
   };
   return JSON.parse(text, revive);
 }
@@ -80,14 +88,15 @@ function readNumber(value: number, source = ""): bigint | Float {
   return whole >= -(2n ** 63n) && whole < 2n ** 64n ? whole : new Float(value);
 }
 
-function bytesOf(value: object): Buffer | undefined {
+function bytesOf(value: object, reading: Base64Reading): Buffer | undefined {
   const [[name, text] = [], ...others] = Object.entries(value);
   if (name !== "$bytes" || others.length > 0 || typeof text !== "string") return undefined;
-  return fromBase64(text);
+  return fromBase64(text, reading);
 }
 
-/** Undefined for what is not base64 with its padding. */
-export function fromBase64(text: string): Buffer | undefined {
+/** Undefined for what is not base64. */
+export function fromBase64(text: string, reading: Base64Reading): Buffer | undefined {
   const bytes = Buffer.from(text, "base64");
-  return bytes.toString("base64") === text ? bytes : undefined;
+  const padded = bytes.toString("base64");
+  return padded === text || (reading === "lenient" && padded.replace(/=+$/, "") === text) ? bytes : undefined;
 }

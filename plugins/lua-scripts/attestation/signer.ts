@@ -49,9 +49,12 @@ export function createSigner(
       if (typeof key !== "string") throw new Error("the signature has no key");
       if (key !== keyId && key !== unnamedKey) return false;
       const bytes = bytesOf(signature);
-      for (const order of ["lexicographic", "dag-cbor"] as const)
-        if (await verifySignature(publicKey, signedCid(record, { type, repository }, order), bytes))
-          return true;
+      // Bytes that have passed through the network have lost their padding.
+      for (const reading of ["strict", "lenient"] as const)
+        for (const order of ["lexicographic", "dag-cbor"] as const) {
+          const signed = signedCid(record, { type, repository }, order, reading);
+          if (await verifySignature(publicKey, signed, bytes)) return true;
+        }
       return false;
     },
   };
@@ -60,7 +63,7 @@ export function createSigner(
 function bytesOf(signature: unknown): Buffer {
   const part = isObject(signature) ? signature["signature"] : undefined;
   const text = isObject(part) ? part["$bytes"] : undefined;
-  const bytes = typeof text === "string" ? fromBase64(text) : undefined;
+  const bytes = typeof text === "string" ? fromBase64(text, "lenient") : undefined;
   if (bytes?.length !== signatureBytes)
     throw new Error(`the signature has no $bytes that are base64 of ${signatureBytes} bytes`);
   return bytes;

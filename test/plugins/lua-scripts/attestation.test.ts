@@ -88,6 +88,37 @@ describe("a signer", () => {
     expect(await signer.verify('{"b":1,"aa":3}', { key: keyId, signature }, signing.repository)).toBe(false);
   });
 
+  test.each(["lexicographic", "dag-cbor"] as const)(
+    "takes signatures and bytes that have lost their padding, in %s order",
+    async (order) => {
+      const keypair = await Secp256k1Keypair.import(privateKey);
+      const record = (bytes: string): string => `{"b":{"$bytes":"${bytes}"},"aa":1}`;
+      const signer = await create();
+      for (const [signed, given, is] of [
+        ["AA==", "AA==", true],
+        ["AA==", "AA", true],
+        ["AA", "AA", true],
+        ["AA", "AA==", false],
+        ["AA==", "AB", false],
+        ["AA==", "AA=", false],
+      ] as const) {
+        const raw = Buffer.from(await keypair.sign(signedCid(record(signed), signing, order)));
+        const signature = { $bytes: raw.toString("base64").replaceAll("=", "") };
+        const verified = await signer.verify(record(given), { key: keyId, signature }, signing.repository);
+        expect([signed, given, verified]).toEqual([signed, given, is]);
+      }
+    },
+  );
+
+  test("signs what is not padded as a map, like HappyView", async () => {
+    const record = '{"b":{"$bytes":"AA"}}';
+    const { signature } = await (await create()).sign(record, signing.repository);
+    const made = await (
+      await Secp256k1Keypair.import(privateKey)
+    ).sign(signedCid(record, signing, "lexicographic", "strict"));
+    expect(signature.$bytes).toBe(Buffer.from(made).toString("base64"));
+  });
+
   test("refuses the other half of each signature", async () => {
     const signer = await create();
     const made = await signer.sign('{"a":1}', signing.repository);
