@@ -3,6 +3,7 @@ import type { IdentityResolver } from "../../../core/identity/resolve.ts";
 import { ScriptError } from "../engine/engine.ts";
 import type { HostFunctions } from "../engine/host.ts";
 import type { Actor } from "./actor.ts";
+import { countRequest, type HttpUse } from "./http.ts";
 import type { ScriptFetch } from "./outgoing.ts";
 
 /** The largest blob that is read; the hosts of the network take up to 100 MB for video, 1 to 5 MB for the rest. */
@@ -14,14 +15,24 @@ export interface BlobParts {
   fetch: ScriptFetch;
   /** What all runs of this process may hold at once. @default 256 MiB */
   maxHeldBytes?: number;
+  /** What one run keeps; of more its oldest blobs are downloaded anew when they are used. @default 64 MiB */
+  maxKeptBytes?: number;
 }
+
+type Bytes = Uint8Array<ArrayBuffer>;
 
 interface Blob {
-  bytes: Uint8Array<ArrayBuffer>;
+  readonly did: string;
+  readonly cid: string;
   mimeType: string;
+  /** Undefined while they are not here. */
+  bytes: Bytes | undefined;
+  loading: Promise<Bytes> | undefined;
+  /** How many calls need the bytes now. */
+  uses: number;
 }
 
-/** The blobs that one run has downloaded stay here; the script has handles of them (lua §4.6). */
+/** The blobs that one run has downloaded; the script has handles of them (lua §4.6). */
 export interface RunBlobs {
   functions: HostFunctions;
   /** The run is over. */
@@ -32,24 +43,105 @@ export function createBlobs({
   identity,
   fetch,
   maxHeldBytes = 256 * 1024 * 1024,
-}: BlobParts): (actor: Actor) => RunBlobs {
+  maxKeptBytes = 64 * 1024 * 1024,
+}: BlobParts): (actor: Actor, used: HttpUse) => RunBlobs {
+  /** Of all runs, with what is still arriving. */
   let heldBytes = 0;
-  return (actor) => {
+  return (actor, used) => {
     const blobs: Blob[] = [];
+    /** Those with bytes, the oldest first. */
+    const kept = new Set<Blob>();
+    let keptBytes = 0;
+    let isOver = false;
 
-    async function download(did: string, cid: string, signal: AbortSignal): Promise<Blob> {
+    function drop(blob: Blob): void {
+      const size = blob.bytes?.length ?? 0;
+      keptBytes -= size;
+      heldBytes -= size;
+      blob.bytes = undefined;
+      kept.delete(blob);
+    }
+
+    /** Drops the run's oldest blobs, as far as none needs them, until there is room for `size` bytes that arrive. */
+    function makeRoom(size: number, arriving: number): void {
+      for (const blob of kept) {
+        if (keptBytes + size <= maxKeptBytes && heldBytes + arriving <= maxHeldBytes) return;
+        if (blob.uses === 0) drop(blob);
+      }
+    }
+
+    async function request({ did, cid }: Blob, signal: AbortSignal): Promise<Response> {
       const pds = await identity.pds(did);
       const url = `${pds}/xrpc/com.atproto.sync.getBlob?${new URLSearchParams({ did, cid })}`;
       const response = await fetch(url, { method: "GET", headers: {}, signal });
-      if (!response.ok) {
-        await response.body?.cancel();
-        throw new Error(`PDS returned ${response.status}`);
-      }
-      const mimeType = response.headers.get("content-type") ?? defaultType;
-      return { bytes: new Uint8Array(await response.arrayBuffer()), mimeType };
+      if (response.ok) return response;
+      await response.body?.cancel();
+      throw new Error(`PDS returned ${response.status}`);
     }
 
-    async function upload(bytes: Uint8Array<ArrayBuffer>, mimeType: string): Promise<unknown> {
+    /** What is read has its room among the held bytes, also while it arrives. */
+    async function read(body: Response["body"]): Promise<Bytes> {
+      const chunks: Uint8Array[] = [];
+      let size = 0;
+      try {
+        for await (const chunk of body ?? []) {
+          used.httpBytes += chunk.length;
+          makeRoom(size + chunk.length, chunk.length);
+          if (heldBytes + chunk.length > maxHeldBytes)
+            throw new Error("scripts hold too many blobs at once; try again later");
+          heldBytes += chunk.length;
+          size += chunk.length;
+          chunks.push(chunk);
+        }
+        if (isOver) throw new Error("the run is over");
+      } catch (error) {
+        heldBytes -= size;
+        throw error;
+      }
+      const bytes = new Uint8Array(size);
+      let offset = 0;
+      for (const chunk of chunks) {
+        bytes.set(chunk, offset);
+        offset += chunk.length;
+      }
+      return bytes;
+    }
+
+    async function download(blob: Blob, signal: AbortSignal): Promise<Bytes> {
+      try {
+        const response = await request(blob, signal);
+        const bytes = await read(response.body);
+        // Others may have come to their end meanwhile.
+        makeRoom(bytes.length, 0);
+        blob.mimeType ||= response.headers.get("content-type") ?? defaultType;
+        blob.bytes = bytes;
+        keptBytes += bytes.length;
+        kept.add(blob);
+        return bytes;
+      } catch (error) {
+        throw new ScriptError(`blob_download: ${explain(error)}`);
+      } finally {
+        blob.loading = undefined;
+      }
+    }
+
+    /** Calls `use` with the bytes, which stay until it has ended. */
+    async function withBytes<T>(
+      blob: Blob,
+      signal: AbortSignal,
+      use: (bytes: Bytes) => T | Promise<T>,
+    ): Promise<T> {
+      blob.uses++;
+      try {
+        if (!blob.bytes && !blob.loading) countRequest(used);
+        return await use(blob.bytes ?? (await (blob.loading ??= download(blob, signal))));
+      } finally {
+        blob.uses--;
+        if (isOver && blob.uses === 0) drop(blob);
+      }
+    }
+
+    async function upload(bytes: Bytes, mimeType: string): Promise<unknown> {
       if (!actor.session) throw new ScriptError("blob_upload: this run has no PDS session");
       let answer;
       try {
@@ -71,25 +163,35 @@ export function createBlobs({
 
     return {
       functions: {
-        "blob.download": async ([did, cid], { signal }) => {
-          const blob = await download(String(did), String(cid), signal).catch((error: unknown) => {
-            throw new ScriptError(`blob_download: ${explain(error)}`);
-          });
-          if (heldBytes + blob.bytes.length > maxHeldBytes)
-            throw new ScriptError("blob_download: scripts hold too many blobs at once; try again later");
-          heldBytes += blob.bytes.length;
-          return { id: blobs.push(blob) - 1, mimeType: blob.mimeType, size: blob.bytes.length };
+        "blob.download": ([did, cid], { signal }) => {
+          const blob: Blob = {
+            did: String(did),
+            cid: String(cid),
+            mimeType: "",
+            bytes: undefined,
+            loading: undefined,
+            uses: 0,
+          };
+          return withBytes(blob, signal, ({ length }) => ({
+            id: blobs.push(blob) - 1,
+            mimeType: blob.mimeType,
+            size: length,
+          }));
         },
-        "blob.upload": ([handle, mimeType]) => {
+        "blob.upload": async ([handle, mimeType], { signal }) => {
           const blob = held(handle);
-          return upload(blob.bytes, typeof mimeType === "string" ? mimeType : blob.mimeType);
+          return withBytes(blob, signal, (bytes) =>
+            upload(bytes, typeof mimeType === "string" ? mimeType : blob.mimeType),
+          );
         },
-        "blob.read": ([handle]) => Buffer.from(held(handle).bytes).toString("base64"),
+        "blob.read": async ([handle], { signal }) =>
+          withBytes(held(handle), signal, (bytes) => Buffer.from(bytes.buffer).toString("base64")),
         "blob.write": ([text, mimeType]) =>
           upload(new Uint8Array(Buffer.from(String(text), "base64")), String(mimeType)),
       },
       release() {
-        for (const { bytes } of blobs.splice(0)) heldBytes -= bytes.length;
+        isOver = true;
+        for (const blob of kept) if (blob.uses === 0) drop(blob);
       },
     };
   };

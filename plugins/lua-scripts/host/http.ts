@@ -7,21 +7,28 @@ import type { ScriptFetch } from "./outgoing.ts";
 /** What one run may ask of the network. */
 export const httpLimits = { httpRequests: 100, httpBytes: 500_000_000 } as const;
 
-/** `http.*` (lua §4.4): every status is a result, only a request that comes to none raises. `used` counts. */
-export function httpFunctions(
-  fetch: ScriptFetch,
-  used: { httpRequests: number; httpBytes: number },
-): HostFunctions {
+/** What a run has asked of the network so far. */
+export interface HttpUse {
+  httpRequests: number;
+  httpBytes: number;
+}
+
+/** @throws ScriptError that ends the run, for a request that it may not make any more */
+export function countRequest(used: HttpUse): void {
   const passed = (limit: keyof typeof httpLimits, what: string): ScriptError =>
     new ScriptError(`HTTP request failed: a run may ${what}`, { limit });
+  if (used.httpRequests >= httpLimits.httpRequests)
+    throw passed("httpRequests", `make ${httpLimits.httpRequests} requests`);
+  if (used.httpBytes > httpLimits.httpBytes) throw passed("httpBytes", `read ${httpLimits.httpBytes} bytes`);
+  used.httpRequests++;
+}
+
+/** `http.*` (lua §4.4): every status is a result, only a request that comes to none raises. `used` counts. */
+export function httpFunctions(fetch: ScriptFetch, used: HttpUse): HostFunctions {
   return {
     "http.request": async ([given], { signal }) => {
       const { method, url, headers, body } = readRequest(given);
-      if (used.httpRequests >= httpLimits.httpRequests)
-        throw passed("httpRequests", `make ${httpLimits.httpRequests} requests`);
-      if (used.httpBytes > httpLimits.httpBytes)
-        throw passed("httpBytes", `read ${httpLimits.httpBytes} bytes`);
-      used.httpRequests++;
+      countRequest(used);
       const response = await fetch(url, { method, headers, body, signal }).catch((error: unknown) => {
         throw new ScriptError(`HTTP request failed: ${explain(error)}`);
       });

@@ -50,7 +50,7 @@ export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
     async run(run, { actor = actorOf(run), host, ...options } = {}) {
       const modules = modulesOf(run.script.body, scripts);
       const used = { httpRequests: 0, httpBytes: 0 };
-      const blobs = blobsOf(actor);
+      const blobs = blobsOf(actor, used);
       const functions = {
         ...httpFunctions(fetch, used),
         ...attestationFunctions(signer, signedRepository(run, actor)),
