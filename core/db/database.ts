@@ -2,7 +2,7 @@ import { resolve } from "node:path";
 import { HappyViewError } from "../errors.ts";
 import { openPostgres } from "./postgres.ts";
 import type { Orm, Schema } from "./schema.ts";
-import { openSqlite } from "./sqlite.ts";
+import { openSqlite } from "./sqlite/database.ts";
 
 export type Dialect = "sqlite" | "postgres";
 export type SqlValue = string | number | null | Uint8Array | boolean;
@@ -32,6 +32,7 @@ export interface Queries {
   tables<S>(schema: Schema<S>): S;
 }
 
+/** Its statements run in the order of asking, so those that need no answer of one another are asked at once. */
 export interface Transaction extends Queries {
   /**
    * Until this transaction ends, no other one that locks one of the keys goes on, in whatever process. Nothing on

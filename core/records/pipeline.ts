@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
-import type { Database } from "../db/database.ts";
+import type { Database, Transaction } from "../db/database.ts";
 import { explain } from "../errors.ts";
 import type { Events } from "../events.ts";
 import type { CheckResult } from "../health.ts";
@@ -91,7 +91,7 @@ export interface PipelineParts {
 
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { db, events, clock, log } = parts;
-  const limits = { maxPending: 5000, maxBatch: 500, ...parts.limits };
+  const limits = { maxPending: 5000, maxBatch: 1000, ...parts.limits };
   const backlog = new Backlog(limits.maxPending);
   const stopping = new AbortController();
   const lanes = createLanes({
@@ -186,23 +186,30 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     const positions = backlog.positionsAfter(batch.map((entry) => entry.slot));
     const result = await db.transaction(async (tx) => {
       // What is newer is decided by reading before writing: no other pipeline may write in between.
-      await tx.lock(batch.map(({ event }) => event.did));
-      const applied: AppliedChange[] = [];
-      let commits: CommitEvent[] = [];
-      for (const { event } of batch) {
-        if (event.kind === "commit" && event.collection !== lexiconSchema) commits.push(event);
-        if (event.kind !== "account" && event.kind !== "sync") continue;
-        applied.push(...(await writeCommits(tx, commits, clock)));
-        commits = [];
-        if (event.kind === "sync") applied.push(...(await applySync(tx, event)));
-        else await applyAccount(tx, event);
-      }
-      applied.push(...(await writeCommits(tx, commits, clock)));
-      await storePositions(tx, positions, clock);
+      const [, , applied] = await Promise.all([
+        tx.lock(batch.map(({ event }) => event.did)),
+        storePositions(tx, positions, clock),
+        apply(tx, batch),
+      ]);
       return applied;
     });
     backlog.confirm(positions);
     return result;
+  }
+
+  async function apply(tx: Transaction, batch: readonly Entry[]): Promise<AppliedChange[]> {
+    const applied: AppliedChange[] = [];
+    let commits: CommitEvent[] = [];
+    for (const { event } of batch) {
+      if (event.kind === "commit" && event.collection !== lexiconSchema) commits.push(event);
+      if (event.kind !== "account" && event.kind !== "sync") continue;
+      applied.push(...(await writeCommits(tx, commits, clock)));
+      commits = [];
+      if (event.kind === "sync") applied.push(...(await applySync(tx, event)));
+      else await applyAccount(tx, event);
+    }
+    applied.push(...(await writeCommits(tx, commits, clock)));
+    return applied;
   }
 
   function refuse(event: SourceEvent | undefined, error: unknown): void {

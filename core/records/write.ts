@@ -20,6 +20,7 @@ const upsert = (table: string): BulkInsert => ({
   onConflict:
     "(uri) DO UPDATE SET record = excluded.record, cid = excluded.cid, rev = excluded.rev, indexed_at = excluded.indexed_at",
 });
+type RecordTable = "happyview_records" | "happyview_withheld_records";
 const intoRecords = upsert("happyview_records");
 const intoWithheld = upsert("happyview_withheld_records");
 
@@ -40,14 +41,24 @@ export async function writeCommits(
   events: readonly CommitEvent[],
   clock: Clock,
 ): Promise<AppliedChange[]> {
-  const accounts = await accountsOf(tx, events);
-  const visible = events.filter((event) => !accounts.get(event.did)?.withheld);
-  const withheld = events.filter((event) => accounts.get(event.did)?.withheld);
-  const current = (event: CommitEvent): boolean =>
-    event.rev === "" || event.rev >= (accounts.get(event.did)?.voidBefore ?? "");
-  const applied = await writeTo(tx, "happyview_records", visible.filter(current), clock);
+  if (events.length === 0) return [];
+  // Asked at once: each answer that is waited for alone costs a turn of the event loop.
+  const [accounts, stored] = await Promise.all([
+    accountsOf(tx, events),
+    storedOf(tx, "happyview_records", events),
+  ]);
+  const current = events.filter(
+    (event) => event.rev === "" || event.rev >= (accounts.get(event.did)?.voidBefore ?? ""),
+  );
+  const isWithheld = (event: CommitEvent): boolean => accounts.get(event.did)?.withheld ?? false;
+  const visible = current.filter((event) => !isWithheld(event));
+  const applied = await writeTo(tx, "happyview_records", visible, stored, clock);
   // What an account commits while it is inactive is kept, unseen, until it is active again.
-  await writeTo(tx, "happyview_withheld_records", withheld.filter(current), clock);
+  const withheld = current.filter(isWithheld);
+  if (withheld.length > 0) {
+    const table = "happyview_withheld_records";
+    await writeTo(tx, table, withheld, await storedOf(tx, table, withheld), clock);
+  }
   return applied;
 }
 
@@ -65,15 +76,26 @@ async function accountsOf(
   );
 }
 
+/** What is stored of the records that events are about. */
+interface Stored {
+  known: Map<string, Known>;
+  /** Only of records that are read anew. */
+  texts: Map<string, string>;
+}
+
+async function storedOf(tx: Queries, table: RecordTable, events: readonly CommitEvent[]): Promise<Stored> {
+  const [known, texts] = await Promise.all([knownOf(tx, table, events), textsOf(tx, table, events)]);
+  return { known, texts };
+}
+
 async function writeTo(
   tx: Queries,
-  table: "happyview_records" | "happyview_withheld_records",
+  table: RecordTable,
   events: readonly CommitEvent[],
+  { known, texts }: Stored,
   clock: Clock,
 ): Promise<AppliedChange[]> {
   if (events.length === 0) return [];
-  const known = await knownOf(tx, table, events);
-  const texts = await textsOf(tx, table, events);
   const before = new Map([...known].map(([uri, state]) => [uri, { ...state }]));
   const applied: AppliedChange[] = [];
   const last = new Map<string, { event: CommitEvent; text: string | null }>();
@@ -97,10 +119,9 @@ async function writeTo(
   return applied;
 }
 
-/** What is stored of records that are read anew. */
 async function textsOf(
   tx: Queries,
-  table: string,
+  table: RecordTable,
   events: readonly CommitEvent[],
 ): Promise<Map<string, string>> {
   const uris = events
@@ -114,22 +135,21 @@ async function textsOf(
 
 async function knownOf(
   tx: Queries,
-  table: string,
+  table: RecordTable,
   events: readonly CommitEvent[],
 ): Promise<Map<string, Known>> {
   const uris = [...new Set(events.map((event) => atUri(event.did, event.collection, event.rkey)))];
-  const known = new Map<string, Known>();
   type Row = { uri: string; rev: string };
-  for (const row of await tx.selectByKeys<Row>(
-    "SELECT uri, rev FROM happyview_record_tombstones",
-    "uri",
-    uris,
-  ))
-    known.set(row.uri, { rev: row.rev, exists: false, tombstone: true });
-  for (const row of await tx.selectByKeys<Row>(`SELECT uri, rev FROM ${table}`, "uri", uris)) {
-    const tombstone = known.get(row.uri);
-    known.set(row.uri, {
-      rev: tombstone && tombstone.rev > row.rev ? tombstone.rev : row.rev,
+  const revsIn = (of: string): Promise<Row[]> =>
+    tx.selectByKeys<Row>(`SELECT uri, rev FROM ${of}`, "uri", uris);
+  const [tombstones, rows] = await Promise.all([revsIn("happyview_record_tombstones"), revsIn(table)]);
+  const known = new Map<string, Known>(
+    tombstones.map(({ uri, rev }) => [uri, { rev, exists: false, tombstone: true }]),
+  );
+  for (const { uri, rev } of rows) {
+    const tombstone = known.get(uri);
+    known.set(uri, {
+      rev: tombstone && tombstone.rev > rev ? tombstone.rev : rev,
       exists: true,
       tombstone: tombstone !== undefined,
     });
@@ -139,7 +159,7 @@ async function knownOf(
 
 async function writeLast(
   tx: Queries,
-  table: "happyview_records" | "happyview_withheld_records",
+  table: RecordTable,
   last: ReadonlyMap<string, { event: CommitEvent; text: string | null }>,
   before: ReadonlyMap<string, Known>,
   clock: Clock,
@@ -165,12 +185,15 @@ async function writeLast(
     if (state?.tombstone) revived.push(uri);
   }
   const isVisible = table === "happyview_records";
-  if (isVisible) await tx.deleteByKeys("happyview_record_refs", "source_uri", replaced);
-  await tx.deleteByKeys(table, "uri", removed);
-  await tx.insertMany(intoTombstones, tombstones);
-  await tx.deleteByKeys("happyview_record_tombstones", "uri", revived);
-  await tx.insertMany(isVisible ? intoRecords : intoWithheld, rows);
-  if (isVisible) await tx.insertMany(intoRefs, refs);
+  // Statements of a transaction run in the order of asking.
+  await Promise.all([
+    isVisible && tx.deleteByKeys("happyview_record_refs", "source_uri", replaced),
+    tx.deleteByKeys(table, "uri", removed),
+    tx.insertMany(intoTombstones, tombstones),
+    tx.deleteByKeys("happyview_record_tombstones", "uri", revived),
+    tx.insertMany(isVisible ? intoRecords : intoWithheld, rows),
+    isVisible && tx.insertMany(intoRefs, refs),
+  ]);
 }
 
 function toApplied(event: CommitEvent, uri: string, exists: boolean, record: string | null): AppliedChange {
