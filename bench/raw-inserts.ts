@@ -53,7 +53,7 @@ interface Row {
 
 async function writeSqlite(url: string, batches: readonly Row[][]): Promise<number> {
   const db = new Sqlite(url.slice("file:".length));
-  for (const pragma of ["synchronous = NORMAL", "cache_size = -65536", "wal_autocheckpoint = 8000"])
+  for (const pragma of ["synchronous = NORMAL", "cache_size = -65536", "wal_autocheckpoint = 32000"])
     db.pragma(pragma);
   const marks = columns.map(() => "?").join(", ");
   const upsert = db.prepare(

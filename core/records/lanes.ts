@@ -54,8 +54,11 @@ export function createLanes(parts: LanesParts): Lanes {
       const todo = wanted(event);
       let outcome: SourceEvent | "skipped" | "stale" = event;
       if (event.kind === "commit" && todo.length > 0) {
-        await slots.take();
-        outcome = await handle(event, todo, lane).finally(slots.free);
+        if (await untilAnswered(() => isStale(event, uriOf(event)))) outcome = "stale";
+        else {
+          await slots.take();
+          outcome = await handle(event, todo, lane).finally(slots.free);
+        }
         if (signal.aborted) return; // not done: the position stays before it
       }
       lane.queue.shift();
@@ -70,12 +73,11 @@ export function createLanes(parts: LanesParts): Lanes {
     event: CommitEvent,
     todo: RecordInterceptor[],
     lane: Lane,
-  ): Promise<CommitEvent | "skipped" | "stale"> {
+  ): Promise<CommitEvent | "skipped"> {
     const { did, collection, rkey } = event;
-    const uri = atUri(did, collection, rkey);
+    const uri = uriOf(event);
     let { record, text } = event;
     let skipped: string | undefined;
-    if (await untilAnswered(() => isStale(event, uri))) return "stale";
     try {
       for (const interceptor of todo) {
         const before: RecordBeforeEvent = {
@@ -148,6 +150,10 @@ export function createLanes(parts: LanesParts): Lanes {
 /** Waits longer with each attempt, 10 s at most; an abort ends the wait. */
 export async function backOff(attempt: number, signal: AbortSignal): Promise<void> {
   await sleep(Math.min(200 * 2 ** attempt, 10_000), undefined, { ref: false, signal }).catch(() => {});
+}
+
+function uriOf({ did, collection, rkey }: CommitEvent): string {
+  return atUri(did, collection, rkey);
 }
 
 /** So many may run at once; whoever waits goes when another is through. */

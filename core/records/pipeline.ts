@@ -22,14 +22,14 @@ import {
 import type { RecordInterceptor } from "./intercept.ts";
 import { backOff, createLanes } from "./lanes.ts";
 import { storedPosition, storePositions } from "./positions.ts";
-import { isStaleIn } from "./stale.ts";
+import { createStaleCheck } from "./stale.ts";
 import { applySync } from "./sync.ts";
 import { writeCommits } from "./write.ts";
 
 export interface PipelineLimits {
   /** Events accepted and not yet durable; a source waits while there are more. @default 5000 */
   maxPending?: number;
-  /** Events written in one transaction; larger ones keep requests waiting on SQLite. @default 500 */
+  /** Events written in one transaction; other writes wait behind it on SQLite. @default 1000 */
   maxBatch?: number;
   /** Interceptors running at once. @default 50 (sync-and-xrpc §2.4) */
   maxIntercepts?: number;
@@ -94,6 +94,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   const limits = { maxPending: 5000, maxBatch: 1000, ...parts.limits };
   const backlog = new Backlog(limits.maxPending);
   const stopping = new AbortController();
+  const isStaleStored = createStaleCheck(db);
   const lanes = createLanes({
     limits: { maxIntercepts: 50, maxLaneWaitMs: 10_000, ...parts.limits },
     interceptors: parts.interceptors ?? [],
@@ -120,7 +121,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
   async function isOutdated(event: CommitEvent, uri: string): Promise<boolean> {
     if (event.rev !== "" && (inFlight.get(uri) ?? "") >= event.rev) return true;
-    return isStaleIn(db, event, uri);
+    return isStaleStored(event, uri);
   }
 
   function makeReady(entry: Entry): void {

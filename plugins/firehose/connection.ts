@@ -29,9 +29,6 @@ export interface Ended extends ConnectionLife {
 /** Frames above maxFrameBytes are skipped by their readers; above this one the socket breaks, as memory is finite. */
 const hardLimitBytes = 8 * maxFrameBytes;
 
-/** Frames take no more of one turn of the event loop: requests wait for their turn too. */
-const turnMs = 4;
-
 /** One WebSocket from its opening to its end, however that comes; never rejects. */
 export function connectOnce(options: ConnectionOptions): Promise<Ended> {
   const { url, signal, connectTimeoutMs, idleTimeoutMs, onOpen, onHold, onFrame } = options;
@@ -49,8 +46,6 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
     let holds = 0;
     let released: (() => void) | undefined;
     let heardAt = performance.now();
-    let turnBegan: number | undefined;
-    let isPaced = false;
 
     const end = (reason: string): void => {
       if (ended) return;
@@ -80,24 +75,9 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
         heard();
         if (holds > 0 || ended) return;
         released?.();
-        if (!isPaced) socket.resume();
+        socket.resume();
       };
       until.then(release, (error: unknown) => end(explain(error)));
-    };
-
-    const nextTurn = (): void => {
-      turnBegan = undefined;
-      if (isPaced && holds === 0 && !ended) socket.resume();
-      isPaced = false;
-    };
-    const pace = (): void => {
-      if (turnBegan === undefined) {
-        turnBegan = performance.now();
-        setImmediate(nextTurn);
-      } else if (!isPaced && performance.now() - turnBegan > turnMs) {
-        isPaced = true;
-        socket.pause();
-      }
     };
 
     signal.addEventListener("abort", stop);
@@ -109,7 +89,6 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
     socket.on("message", (data: Buffer, binary) => {
       if (ended) return;
       heard();
-      pace();
       delivered = true;
       try {
         const wait = onFrame(data, binary);

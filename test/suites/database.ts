@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { eq } from "drizzle-orm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { connect, type BulkInsert, type Database } from "../../core/db/database.ts";
@@ -170,6 +171,56 @@ export function testDatabase(subject: DatabaseSubject): void {
     });
 
     describe("transactions", () => {
+      test("statements that are asked at once run in that order", async () => {
+        const [, changed, row] = await db.transaction((tx) =>
+          Promise.all([
+            tx.insertMany(intoThings, [["a", 1]]),
+            tx.run("UPDATE test_things SET count = 2 WHERE id = ?", ["a"]),
+            tx.get("SELECT count FROM test_things WHERE id = ?", ["a"]),
+            tx.deleteByKeys("test_things", "id", ["a"]),
+          ]),
+        );
+        expect([changed, row]).toEqual([1, { count: 2 }]);
+        expect(await db.all("SELECT id FROM test_things")).toEqual([]);
+      });
+
+      test("of statements that are asked at once, one that is refused takes all with it, and says why", async () => {
+        const insert = "INSERT INTO test_things (id) VALUES (?)";
+        const refused = db.transaction((tx) =>
+          Promise.all(["a", "a", "b"].map((id) => tx.run(insert, [id]))),
+        );
+        await expect(refused).rejects.toMatchObject({ message: expect.stringMatching(/unique/i) });
+        expect(await db.all("SELECT id FROM test_things")).toEqual([]);
+        expect(await db.run(insert, ["a"])).toBe(1);
+      });
+
+      test("a typed query does not wait for an open one, and sees what is committed", async () => {
+        const begun = Promise.withResolvers<void>();
+        const seen = Promise.withResolvers<void>();
+        const open = db.transaction(async (tx) => {
+          await tx.run("INSERT INTO test_things (id) VALUES (?)", ["a"]);
+          begun.resolve();
+          await seen.promise;
+        });
+        await begun.promise;
+        expect(await db.orm.select().from(db.tables(schema).things)).toEqual([]);
+        seen.resolve();
+        await open;
+        expect(await db.orm.select().from(db.tables(schema).things)).toHaveLength(1);
+      });
+
+      test("the event loop goes on while a batch is written", async () => {
+        let isWritten = false;
+        const rows = Array.from({ length: 20_000 }, (_, i) => [`${i}`, i]);
+        const written = db
+          .transaction((tx) => tx.insertMany(intoThings, rows))
+          .finally(() => (isWritten = true));
+        let turns = 0;
+        for (; !isWritten; turns++) await nextTurn();
+        await written;
+        expect(turns).toBeGreaterThan(50);
+      });
+
       test("commit what the work wrote and return its result", async () => {
         const result = await db.transaction(async (tx) => {
           await tx.run("INSERT INTO test_things (id) VALUES (?)", ["a"]);

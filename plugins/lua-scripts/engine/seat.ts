@@ -61,7 +61,8 @@ interface Held {
   task: Task;
   /** Calls without an answer yet. */
   calls: number;
-  ended: AbortController;
+  /** Made at the first call: most runs make none. */
+  ended?: AbortController;
   abandonedAt?: number;
 }
 
@@ -86,7 +87,7 @@ export function createSeat(
     const held = tasks.get(id);
     tasks.delete(id);
     if (held) held.task.abandon = undefined;
-    held?.ended.abort(new Error("the run is over"));
+    held?.ended?.abort(new Error("the run is over"));
     return held?.task;
   };
 
@@ -128,7 +129,8 @@ export function createSeat(
   const call = async ({ id, call, ...asked }: Extract<FromWorker, { kind: "call" }>): Promise<void> => {
     const held = tasks.get(id);
     if (!held) return;
-    const { task, ended } = held;
+    const { task } = held;
+    const ended = (held.ended ??= new AbortController());
     held.calls++;
     task.hasCalled = true;
     events.done(); // the thread is free for another
@@ -147,7 +149,7 @@ export function createSeat(
     const held = tasks.get(id);
     if (!held) return;
     held.abandonedAt = performance.now();
-    held.ended.abort(new Error("the run was given up"));
+    held.ended?.abort(new Error("the run was given up"));
     worker.postMessage({ kind: "abort", id } satisfies ToWorker, []);
   };
 
@@ -206,7 +208,7 @@ export function createSeat(
       }
       // Ids grow along the queue of a worker; a task that is handed out again gets a new one.
       const id = ++lastId;
-      tasks.set(id, { task, calls: 0, ended: new AbortController() });
+      tasks.set(id, { task, calls: 0 });
       task.abandon = () => abandon(id);
       worker.postMessage(task.message(id), []);
     },
