@@ -64,12 +64,13 @@ function records({ text, indexedAtDefault }: { text: string; indexedAtDefault: s
     created_at ${text} NOT NULL,
     rev ${text} NOT NULL DEFAULT ''`;
   // coalesce: rows written by scripts have no indexed_at; they come last, and a keyset passes over no null.
+  // Ascending, though lists begin with the newest: what arrives is added at the end, where pages fill up.
   return `
   CREATE TABLE happyview_records (${columns(indexedAtDefault)});
-  CREATE INDEX happyview_records_by_arrival ON happyview_records (collection, coalesce(indexed_at, '') DESC, uri DESC);
-  CREATE INDEX happyview_records_by_creation ON happyview_records (collection, created_at DESC, uri DESC);
-  CREATE INDEX happyview_records_by_repo ON happyview_records (did, collection, coalesce(indexed_at, '') DESC, uri DESC);
-  CREATE INDEX happyview_records_by_repo_creation ON happyview_records (did, collection, created_at DESC, uri DESC);
+  CREATE INDEX happyview_records_by_arrival ON happyview_records (collection, coalesce(indexed_at, ''), uri);
+  CREATE INDEX happyview_records_by_creation ON happyview_records (collection, created_at, uri);
+  CREATE INDEX happyview_records_by_repo ON happyview_records (did, collection, coalesce(indexed_at, ''), uri);
+  CREATE INDEX happyview_records_by_repo_creation ON happyview_records (did, collection, created_at, uri);
   CREATE TABLE happyview_withheld_records (${columns("")});
   CREATE INDEX happyview_withheld_records_by_repo ON happyview_withheld_records (did);
   CREATE TABLE happyview_record_refs (
