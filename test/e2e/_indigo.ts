@@ -17,18 +17,21 @@ type Program = (typeof programs)[number];
 
 const folder = join(tmpdir(), "happyview-indigo");
 
-/** Builds what is missing, the first time for minutes; false where there is no Go, or the modules cannot be had. */
-export async function buildIndigo(): Promise<boolean> {
-  if (spawnSync("go", ["version"], { stdio: "ignore" }).status !== 0) return false;
+/** Builds what is missing, the first time for minutes; the reason where that is impossible, undefined where all is there. */
+export async function buildIndigo(): Promise<string | undefined> {
+  if (spawnSync("go", ["version"], { stdio: "ignore" }).status !== 0) return "there is no `go`";
   const missing = programs.filter((name) => !existsSync(join(folder, name)));
-  if (missing.length === 0) return true;
+  if (missing.length === 0) return undefined;
   const packages = missing.map((name) => `github.com/bluesky-social/indigo/cmd/${name}@latest`);
   const env = { ...process.env, GOBIN: folder };
   try {
     await promisify(execFile)("go", ["install", ...packages], { cwd: tmpdir(), env });
-    return true;
+    return undefined;
   } catch (error) {
-    if (/dial tcp|lookup |timeout|connection refused/.test(String(error))) return false;
+    const why = /dial tcp|lookup |timeout|connection refused|reading https?:.*: [45]\d\d /.exec(
+      String(error),
+    );
+    if (why) return `the modules of indigo cannot be had: ${why[0].trim()}`;
     throw error;
   }
 }
