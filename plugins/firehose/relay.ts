@@ -4,12 +4,14 @@ import type { IdentityResolver } from "../../core/identity/resolve.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
 import { relayUrl } from "./filter.ts";
 import { Lineup } from "./lineup.ts";
-import { decodeRelay, type RelayMessage } from "./relay-decode.ts";
+import { decodeRelay, type RelayCommit, type RelayMessage } from "./relay-decode.ts";
 import { createVerifier } from "./relay-verify.ts";
+import { createSideLanes } from "./side-lanes.ts";
 import { createStreamTime } from "./stream-time.ts";
 import type { Status } from "./status.ts";
 import type { Session, StreamSource } from "./stream.ts";
 import type { UnverifiedReports } from "./unverified.ts";
+import { Watermark, type Place } from "./watermark.ts";
 
 export interface RelayParts {
   base: string;
@@ -31,6 +33,10 @@ export interface RelayParts {
 
 /** Commits verified at once; further frames wait in the socket. */
 const maxVerifying = 64;
+
+/** Commits of did:web accounts verified at once besides, and how long of each minute they may hold up the others. */
+const maxStrangers = 64;
+const maxHoldMs = 5000;
 
 const lexiconSchema = "com.atproto.lexicon.schema";
 
@@ -56,15 +62,22 @@ export function relaySource(parts: RelayParts): StreamSource {
     if (message.tooBig) return desynchronized(message, "a commit too big for the stream");
     const ops = message.ops.filter(({ collection }) => concerns(collection));
     if (ops.length === 0) return [];
-    const { did, rev, seq } = message;
     return verify(message, ops, signal).then(({ events: verified, problems }) => {
       for (const { collection } of verified) status.verified(collection, "signature");
-      if (problems.length > 0 && !signal.aborted) {
-        status.dropped("unverified");
-        parts.unverified.add({ did, rev, seq, problems });
-      }
+      if (problems.length > 0 && !signal.aborted) drop(message, problems);
       return verified;
     });
+  }
+
+  function drop({ did, rev, seq }: RelayCommit, problems: readonly string[]): void {
+    status.dropped("unverified");
+    parts.unverified.add({ did, rev, seq, problems });
+  }
+
+  /** The document of a did:web is on the host that its account names, which may be silent for as long as it likes. */
+  function isOfStranger(message: RelayMessage): message is RelayCommit {
+    if (message.kind !== "commit" || message.did.startsWith("did:plc:") || message.tooBig) return false;
+    return message.ops.some(({ collection }) => concerns(collection));
   }
 
   /** The commits behind it may be signed by another key: the one that is known must not stand for it any longer. */
@@ -81,14 +94,10 @@ export function relaySource(parts: RelayParts): StreamSource {
     return [];
   }
 
-  /** A commit's operations share a seq, which is reached when the last of them is. */
-  function handOver(
-    found: readonly SourceEvent[],
-    seq: number,
-    timeUs: number | undefined,
-  ): Promise<void> | void {
-    const reached = { source: position, position: String(seq), timeUs };
-    if (found.length === 0) return pipeline.skip(reached);
+  /** A commit's operations share a place, which is reached when the last of them is. */
+  function handOver(found: readonly SourceEvent[], place: Place | undefined): Promise<void> | void {
+    const reached = place && { source: position, position: String(place.seq), timeUs: place.timeUs };
+    if (found.length === 0) return reached && pipeline.skip(reached);
     let wait: Promise<void> | void = undefined;
     for (const [i, event] of found.entries())
       wait = pipeline.ingest(event, i === found.length - 1 ? reached : undefined);
@@ -127,6 +136,8 @@ export function relaySource(parts: RelayParts): StreamSource {
     open(stored, signal, coveredUs) {
       const cursor = refused ? undefined : stored;
       const lineup = new Lineup(maxVerifying);
+      const strangers = createSideLanes({ limit: maxStrangers, maxHoldMs, now: parts.now });
+      const mark = new Watermark();
       const time = createStreamTime(parts.now);
       let gapFrom = refused;
       let isFirst = true;
@@ -139,6 +150,24 @@ export function relaySource(parts: RelayParts): StreamSource {
           refused = { cursor, reason: "our position is ahead of the relay, which must have begun anew" };
         throw new Error(`the relay ended the stream: ${message.name} ${message.message}`.trim());
       };
+
+      // After the end the next session reads all of this anew; whatever an abort cut short must not count as seen.
+      const inLine = (found: SourceEvent[] | Promise<SourceEvent[]>, place: Place): Promise<void> | void =>
+        lineup.add(found, (events) => (signal.aborted ? undefined : handOver(events, mark.pass(place))));
+
+      /** The stream goes on while the commit is verified, but not its position. */
+      function beside(commit: RelayCommit, place: Place): Promise<void> | void {
+        if (!strangers.hasRoom()) {
+          drop(commit, ["too many hosts of did:web accounts do not answer"]);
+          return inLine([], place);
+        }
+        mark.hold(place);
+        const verified = Promise.resolve(eventsOf(commit, signal));
+        const wait = strangers.add(commit.did, verified, (events) =>
+          signal.aborted ? undefined : handOver(events, mark.release(place.seq)),
+        );
+        return inLine([], place) ?? wait;
+      }
 
       return {
         url: relayUrl(base, cursor),
@@ -153,14 +182,13 @@ export function relaySource(parts: RelayParts): StreamSource {
           if (isFirst) reportGap(gapFrom, seq, { cursor, coveredUs, timeUs: message.timeUs });
           refused = undefined;
           // A live stream has no place to come back to before its first event is done, which may have to wait.
-          if (isFirst && cursor === undefined && seq > 0) void handOver([], seq - 1, timeUs);
+          if (isFirst && cursor === undefined && seq > 0)
+            void handOver([], mark.pass({ seq: seq - 1, timeUs }));
           isFirst = false;
-          // After the end the next session reads all of this anew; whatever an abort cut short must not count as seen.
-          return lineup.add(eventsOf(message, signal), (found) =>
-            signal.aborted ? undefined : handOver(found, seq, timeUs),
-          );
+          const place = { seq, timeUs };
+          return isOfStranger(message) ? beside(message, place) : inLine(eventsOf(message, signal), place);
         },
-        handedOver: () => lineup.done(),
+        handedOver: async () => void (await Promise.all([lineup.done(), strangers.done()])),
       } satisfies Session;
     },
   };
