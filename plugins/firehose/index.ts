@@ -7,8 +7,9 @@ import { createChoice } from "./choice.ts";
 import { createIntake, type VerifyLevel } from "./intake.ts";
 import { jetstreamSource } from "./jetstream.ts";
 import { jetstreamV2Source } from "./jetstream-v2.ts";
+import { migrations } from "./migrations.ts";
 import { createPlaces } from "./places.ts";
-import { createProofLedger, migrations } from "./proof-ledger.ts";
+import { createProofLedger } from "./proof-ledger.ts";
 import { createProofs, type ProofPace } from "./proofs.ts";
 import { relaySource } from "./relay.ts";
 import { replaceProven } from "./replace.ts";
@@ -104,6 +105,7 @@ export const firehose = definePlugin({
     const status = createStatus({ source: kinds[0] ?? "", events, metrics, log, now, unhealthyAfterMs });
     const unverified = createUnverifiedReports(events);
     const resync = createResync({
+      db,
       start: async (dids) => apis.backfill?.start({ dids, method: "getRepo" }),
       log,
       now,
@@ -205,6 +207,7 @@ export const firehose = definePlugin({
     async function lead(signal: AbortSignal, epoch: number): Promise<void> {
       intake.lead(epoch);
       status.leads(true);
+      resync.leads(apis.backfill !== undefined);
       const reading = start(epoch);
       stream = reading;
       await new Promise((ended) => {
@@ -214,6 +217,7 @@ export const firehose = definePlugin({
       });
       stream = undefined;
       status.leads(false);
+      resync.leads(false);
     }
 
     let stream: Stream | undefined;

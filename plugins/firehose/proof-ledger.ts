@@ -1,5 +1,4 @@
 import type { BulkInsert, Database } from "../../core/db/database.ts";
-import type { Migration } from "../../core/index.ts";
 
 /** What a sample led to. */
 export type ProofResult = "proven" | "failed" | "unavailable" | "skipped";
@@ -9,23 +8,6 @@ export interface ProofLedger {
   add(collection: string, result: ProofResult): void;
   read(): Promise<{ collection: string; result: ProofResult; count: number }[]>;
   close(): Promise<void>;
-}
-
-export const migrations: readonly Migration[] = [
-  {
-    id: "0001_proofs",
-    sqlite: tables("TEXT", "INTEGER"),
-    postgres: tables('TEXT COLLATE "C"', "BIGINT"),
-  },
-];
-
-function tables(text: string, int: string): string {
-  return `CREATE TABLE happyview_firehose_proofs (
-    collection ${text} NOT NULL,
-    result ${text} NOT NULL,
-    count ${int} NOT NULL,
-    PRIMARY KEY (collection, result)
-  );`;
 }
 
 const intoProofs: BulkInsert = {
