@@ -17,7 +17,7 @@ export interface JetstreamParts {
 const lookBackUs = 24 * 3600 * 1e6;
 const jumpUs = 10 * 60 * 1e6;
 
-/** The v1 socket of a Jetstream; the position is the `time_us` of the last event, of whatever kind. */
+/** The v1 socket of a Jetstream; the position is the `time_us` of the last event, of whatever kind, if it is not yet to come. */
 export function jetstreamSource(parts: JetstreamParts): StreamSource {
   const { base, pipeline, status, now } = parts;
   const wanted = (): string[] => wantedCollections(parts.collections());
@@ -38,7 +38,7 @@ export function jetstreamSource(parts: JetstreamParts): StreamSource {
         receive(data, binary) {
           const decoded = decodeJetstream(data, binary);
           if (decoded.kind === "malformed") return status.malformed(decoded.reason);
-          const { timeUs } = decoded;
+          const timeUs = notYetToCome(decoded.timeUs);
           status.received(decoded.kind === "event" ? decoded.event.kind : "other", timeUs);
           if (timeUs === undefined) return;
           if (isFirst && cursor !== undefined) reportGap(Number(cursor), timeUs, openedUs);
@@ -50,6 +50,11 @@ export function jetstreamSource(parts: JetstreamParts): StreamSource {
       } satisfies Session;
     },
   };
+
+  /** A cursor in the future means the live tip: one event of a wrong clock would lose all that comes until then. */
+  function notYetToCome(timeUs: number | undefined): number | undefined {
+    return timeUs === undefined ? undefined : Math.min(timeUs, Math.floor((now() + 1) * 1000)); // a clock of milliseconds
+  }
 
   /**
    * A cursor older than what the server keeps is silently raised (jetstream §1.2). Identity and account events pass

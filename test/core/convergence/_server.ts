@@ -22,8 +22,19 @@ const waiting = definePlugin({
   },
 });
 
+// A stream that was never read begins now, and no cursor goes beyond the present: the whole stream lies between the two.
+let present = simulatedStart / 1000;
+const connected = definePlugin({
+  name: "connected",
+  setup(app) {
+    app.hook("event", ({ type }) => {
+      if (type === "jetstream.connected") present = simulatedStart / 1000 + 3_600_000;
+    });
+  },
+});
+
 const config = resolveConfig(
-  { plugins: [firehose({ maxBackoffMs: 50, now: () => simulatedStart / 1000 }), waiting()] },
+  { plugins: [firehose({ maxBackoffMs: 50, now: () => present }), waiting(), connected()] },
   { mode: "production", root: ".", env: process.env },
 );
 const lexicons = collections.map((id) => ({

@@ -50,6 +50,20 @@ test("after a drop it goes on where it was, and loses nothing", async () => {
   expect(await t.metrics()).toContain("happyview_firehose_reconnects_total 1");
 });
 
+test("an event of a clock that runs ahead does not take the cursor with it", async () => {
+  await using server = await fakeServer();
+  await using t = await testApp(firehose({ url: server.url, ...quick }));
+  await connections(server, 1);
+  server.push(commitFrame("ahead", {}, { time_us: micros() + 365 * 86_400 * 1e6 }));
+  await stored(t, noteUri("ahead"));
+  server.cut();
+  await connections(server, 2);
+  const now = micros();
+  expect(Number(server.connections[1]?.url.searchParams.get("cursor"))).toBeLessThanOrEqual(now);
+  expect((await t.ready()).stream.detail["lastEvent"]).toBeDefined();
+  expect(Date.parse(String((await t.ready()).stream.detail["lastEvent"]))).toBeLessThanOrEqual(now / 1000);
+});
+
 test("a drop before the first event loses nothing either", async () => {
   await using server = await fakeServer();
   await using t = await testApp(firehose({ url: server.url, ...quick }));
