@@ -21,7 +21,7 @@ export function decodeJetstream(data: Buffer, binary: boolean): Decoded {
   if (data.length > maxFrameBytes) return malformed(`a frame of ${data.length} bytes`);
   let frame: unknown;
   try {
-    frame = JSON.parse((binary ? decompress(data) : data).toString("utf8"));
+    frame = parseJson((binary ? decompress(data) : data).toString("utf8"));
   } catch (error) {
     return malformed(error instanceof Error ? error.message : String(error));
   }
@@ -36,6 +36,37 @@ export function decodeJetstream(data: Buffer, binary: boolean): Decoded {
   if (kind === "account") return decodeAccount(did, timeUs, frame["account"]);
   if (kind === "identity") return decodeIdentity(did, timeUs, frame["identity"]);
   return { kind: "skipped", timeUs };
+}
+
+/** Nesting of a small text costs nothing; a large one would keep the process busy for seconds. */
+const smallChars = 64 * 1024;
+
+/** @throws SyntaxError; Error for a large text that is nested too deeply */
+export function parseJson(text: string): unknown {
+  if (text.length > smallChars && !isShallowText(text)) throw new Error("nested too deeply");
+  return JSON.parse(text);
+}
+
+/** Before it is parsed, with room for the frame around a record. */
+function isShallowText(text: string): boolean {
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const char = text[i];
+    if (char === '"') i = endOfString(text, i);
+    else if (char === "[" || char === "{") depth += 1;
+    else if (char === "]" || char === "}") depth -= 1;
+    if (depth > 2 * maxDepth) return false;
+  }
+  return true;
+}
+
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end >= 0; end = text.indexOf('"', end + 1)) {
+    let backslashes = 0;
+    while (text[end - 1 - backslashes] === "\\") backslashes += 1;
+    if (backslashes % 2 === 0) return end;
+  }
+  return text.length;
 }
 
 /** The time of an account event as a TID, so that it compares with the revs of commits; `fallbackUs` for a time that is none. */

@@ -5,6 +5,7 @@ import {
   decodeCommit,
   decodeIdentity,
   isObject,
+  parseJson,
   parseMicros,
   type Decoded,
 } from "./decode.ts";
@@ -23,7 +24,7 @@ export type V2Message =
 export function decodeV2(text: string): V2Message {
   let frame: unknown;
   try {
-    frame = JSON.parse(text);
+    frame = parseJson(text);
   } catch (error) {
     return malformed(error instanceof Error ? error.message : String(error));
   }

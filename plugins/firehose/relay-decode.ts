@@ -17,7 +17,7 @@ export interface RelayCommit {
   rev: string;
   ops: RelayOp[];
   blocks: Uint8Array;
-  /** An old relay left the blocks out. */
+  /** An old relay left the blocks out, or there are more operations than a commit may have: they are not read. */
   tooBig: boolean;
   timeUs: number | undefined;
 }
@@ -39,6 +39,9 @@ export type RelayMessage =
   | { kind: "info"; name: string; message: string }
   | { kind: "error"; name: string; message: string }
   | { kind: "malformed"; reason: string };
+
+/** Of one commit, by the lexicon of subscribeRepos. */
+const maxOps = 200;
 
 const actions = new Set(["create", "update", "delete"]);
 
@@ -100,13 +103,14 @@ function decodeCommit(
   const { rev, blocks, ops } = body;
   if (typeof rev !== "string" || !(blocks instanceof Uint8Array) || !Array.isArray(ops))
     return malformed("a #commit without rev, blocks or ops");
+  const tooBig = body["tooBig"] === true || ops.length > maxOps;
   const read: RelayOp[] = [];
-  for (const op of ops) {
+  for (const op of tooBig ? [] : ops) {
     const one = decodeOp(op);
     if (!one) return malformed("a #commit with an operation that cannot be read");
     read.push(one);
   }
-  return { kind: "commit", seq, did, rev, blocks, ops: read, tooBig: body["tooBig"] === true, timeUs };
+  return { kind: "commit", seq, did, rev, blocks, ops: read, tooBig, timeUs };
 }
 
 function decodeOp(op: unknown): RelayOp | undefined {

@@ -2,6 +2,7 @@ import * as zlib from "node:zlib";
 import { TID } from "@atproto/common-web";
 import { expect, test } from "vitest";
 import { accountRev, decodeJetstream, isShallow, maxFrameBytes } from "../../../plugins/firehose/decode.ts";
+import { decodeV2 } from "../../../plugins/firehose/jetstream-v2-decode.ts";
 import { alice, commitFrame, note } from "./fixture.ts";
 
 const decode = (frame: unknown) =>
@@ -139,6 +140,18 @@ test("a small compressed frame cannot grow beyond the limit", () => {
   const bomb = zlib.zstdCompressSync(Buffer.alloc(maxFrameBytes * 2, 32));
   expect(bomb.length).toBeLessThan(100_000);
   expect(decodeJetstream(bomb, true).kind).toBe("malformed");
+});
+
+test("a large text that is nested without end is not even parsed", () => {
+  const text = JSON.stringify(commitFrame("x", { a: "" }, { time_us }));
+  const nested = text.replace('"a":""', `"a":${"[".repeat(100_000)}${"]".repeat(100_000)}`);
+  const reason = "nested too deeply";
+  expect(decodeJetstream(Buffer.from(nested), false)).toEqual({ kind: "malformed", reason });
+  expect(decodeV2(nested)).toEqual({ kind: "malformed", reason });
+  // Brackets in strings, and quotes in them, are no nesting.
+  const words = JSON.stringify('"[{\\'.repeat(40_000));
+  const flat = text.replace('"a":""', () => `"a":${words}`);
+  expect(decodeJetstream(Buffer.from(flat), false)).toMatchObject({ kind: "event" });
 });
 
 test("depth is measured without recursion beyond the limit", () => {

@@ -40,6 +40,13 @@ test("a commit's deletes name no block", () => {
   });
 });
 
+test("a commit with more operations than it may have is too big, and they are not read", () => {
+  const ops = Array.from({ length: 201 }, (_, i) => ({ action: "delete", path: `${note}/${i}`, cid: null }));
+  expect(decodeRelay(message("#commit", { ...commit, ops }))).toMatchObject({ tooBig: true, ops: [] });
+  const fewer = decodeRelay(message("#commit", { ...commit, ops: ops.slice(1) }));
+  expect(fewer).toMatchObject({ tooBig: false, ops: { length: 200 } });
+});
+
 test("info and error frames", () => {
   expect(decodeRelay(message("#info", { name: "OutdatedCursor" }))).toEqual({
     kind: "info",

@@ -156,6 +156,23 @@ test("a frame cannot claim another rev, repo or record than the signed ones", as
   ]);
 });
 
+test("a commit with more blocks than its operations can need is dropped before they are hashed", async () => {
+  await using relay = await fakeRelay();
+  const repo = await openRepo(alice, relay.keys);
+  await using t = await testApp(firehose({ url: relay.url, ...quick }), { plcUrl: relay.plcUrl });
+  await eventually(() => expect(relay.server.connections).toHaveLength(1));
+  const commit = await repo.create("many");
+  // Blocks of one byte, which have no hash: to read one of them would be another failure.
+  const blocks = Buffer.concat([commit.blocks, Buffer.alloc(200, Buffer.from([1, 0]))]);
+  relay.commit(alice, commit, { blocks });
+  relay.commit(alice, await repo.create("fine"));
+  await stored(t, noteUri("fine"));
+  expect(await t.stored(noteUri("many"))).toBeUndefined();
+  expect(t.log.find(({ type }) => type === "record.unverified")?.detail["reason"]).toBe(
+    "the commit has more than 96 blocks",
+  );
+});
+
 test("an account without a document is reported, not waited for", async () => {
   await using relay = await fakeRelay();
   const gone = await openRepo(alice, relay.keys);
