@@ -4,6 +4,8 @@ import type { SourceEvent, StreamPosition } from "./change.ts";
 export interface Slot {
   position: StreamPosition | undefined;
   done: boolean;
+  /** What its event keeps of the memory until it is done. @default 0 */
+  bytes?: number;
 }
 
 /** An event on its way; what is done leaves only its slot behind. */
@@ -17,6 +19,9 @@ export interface Entry {
 /** So many slots that are done may wait behind one that is not, for each that may be pending. */
 const doneToPending = 20;
 
+/** Thousands of usual records; of the largest there are, some dozens. */
+const maxPendingBytes = 64 * 1024 * 1024;
+
 /**
  * Events in the order of their arrival until they are durable. The position of a source may only move to where every
  * earlier event is done, however the events overtake each other in between.
@@ -25,6 +30,7 @@ export class Backlog {
   readonly #limit: number;
   #entries: Slot[] = [];
   #pending = 0;
+  #pendingBytes = 0;
   #head = 0;
   #saved = new Map<string, string>();
   #reached = new Map<string, StreamPosition>();
@@ -41,11 +47,15 @@ export class Backlog {
 
   add(slot: Slot): void {
     this.#entries.push(slot);
-    if (!slot.done) this.#pending += 1;
+    if (slot.done) return;
+    this.#pending += 1;
+    this.#pendingBytes += slot.bytes ?? 0;
   }
 
   finish(slot: Slot): void {
-    if (!slot.done) this.#pending -= 1;
+    if (slot.done) return;
+    this.#pending -= 1;
+    this.#pendingBytes -= slot.bytes ?? 0;
     slot.done = true;
   }
 
@@ -97,6 +107,10 @@ export class Backlog {
   }
 
   get #load(): number {
-    return Math.max(this.#pending, (this.#entries.length - this.#head) / doneToPending);
+    return Math.max(
+      this.#pending,
+      (this.#entries.length - this.#head) / doneToPending,
+      (this.#pendingBytes / maxPendingBytes) * this.#limit,
+    );
   }
 }

@@ -24,10 +24,11 @@ import { backOff, createLanes } from "./lanes.ts";
 import { storedPosition, storePositions } from "./positions.ts";
 import { createStaleCheck } from "./stale.ts";
 import { applySync } from "./sync.ts";
+import { weightOf } from "./weight.ts";
 import { writeCommits } from "./write.ts";
 
 export interface PipelineLimits {
-  /** Events accepted and not yet durable; a source waits while there are more. @default 5000 */
+  /** Events accepted and not yet durable; a source waits while there are more, or 64 MiB of them. @default 5000 */
   maxPending?: number;
   /** Events written in one transaction; other writes wait behind it on SQLite. @default 1000 */
   maxBatch?: number;
@@ -237,6 +238,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   saver.unref();
 
   function take(entry: Entry): Promise<void> | undefined {
+    entry.slot.bytes = weightOf(entry.event);
     backlog.add(entry.slot);
     if (stopping.signal.aborted) return undefined;
     const refused = refusalOf(entry.event, parts);

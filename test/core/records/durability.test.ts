@@ -146,6 +146,20 @@ describe.each(databases())("durability on $name", (subject) => {
     expect(Object.keys(await textsOf(db))).toHaveLength(10);
   });
 
+  test("a source is told to wait, too, when few events take much memory", async () => {
+    const { pipeline } = start();
+    pipeline.intercept({ wants: () => true, handle: async (event) => event.skip("large") });
+    const text = "x".repeat(8 * 1024 * 1024); // one string, whoever holds it
+    const answers = Array.from({ length: 8 }, (_, n) =>
+      pipeline.ingest({ ...commit("create", n, { rkey: `r${n}` }), record: { text }, cid: "" }),
+    );
+    expect(answers.slice(0, 7).every((answer) => answer === undefined)).toBe(true);
+    expect(answers[7]).toBeInstanceOf(Promise);
+    await answers[7];
+    await pipeline.flush();
+    expect(pipeline.ingest(commit("create", 9, { rkey: "small" }))).toBeUndefined();
+  });
+
   test("a source that waits when told keeps the backlog within its bound", async () => {
     const { pipeline } = start(db, { maxPending: 50, maxBatch: 20 });
     let most = 0;
