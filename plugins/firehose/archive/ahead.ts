@@ -22,19 +22,3 @@ export async function* runAhead<T>(tasks: AsyncIterable<() => Promise<T>>, limit
     await source.return?.();
   }
 }
-
-/** So many at once; the others wait. */
-export function createGate(limit: number): <T>(work: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return async (work) => {
-    while (running >= limit) await new Promise<void>((go) => waiting.push(go));
-    running += 1;
-    try {
-      return await work();
-    } finally {
-      running -= 1;
-      waiting.shift()?.();
-    }
-  };
-}

@@ -1,6 +1,6 @@
 import { explain } from "../../../core/errors.ts";
 import type { SourceEvent } from "../../../core/index.ts";
-import { createGate, runAhead } from "./ahead.ts";
+import { runAhead } from "./ahead.ts";
 import { readBlock, unpackBlock, type Block, type BlockFilter } from "./block.ts";
 import { ArchiveError, troubleOf } from "./error.ts";
 import { toFilter, type Wanted } from "./filter.ts";
@@ -74,8 +74,8 @@ export interface ArchiveParts extends ArchiveHttpParts {
   onUnreadable?: (reason: string) => void;
 }
 
-/** Each may have 256 MB when it is unpacked, if the server is not what it should be. */
-const maxUnpacking = 2;
+/** Blocks unpacked ahead: each may have 256 MB then, if the server is not what it should be. */
+const unpackedAhead = 2;
 
 /** Plans of which so many in a row bring nothing are no plans. */
 const maxStuck = 5;
@@ -88,12 +88,11 @@ const maxListPages = 10_000;
 export function createArchive(parts: ArchiveParts): Archive {
   const { parallel = 8, onUnreadable } = parts;
   const http = createArchiveHttp(parts);
-  const unpacking = createGate(maxUnpacking);
 
   return {
     async *sweep({ afterSeq, throughSeq, signal, ...wanted }) {
       const over = new AbortController();
-      const reader = createReader({ http, unpacking, signal: AbortSignal.any([over.signal, signal]) });
+      const reader = createReader({ http, signal: AbortSignal.any([over.signal, signal]) });
       const planner = createPlanner(http, wanted);
       const totals: SweepTotals = { bytes: 0, blocks: 0, rows: 0, events: 0, unreadable: 0 };
       let tipSeq = throughSeq;
@@ -132,7 +131,8 @@ export function createArchive(parts: ArchiveParts): Archive {
           if (tipSeq <= reached) return;
           const filter = { ...toFilter(wanted), afterSeq: reached, throughSeq: tipSeq };
           try {
-            const blocks = runAhead(reader.tasksOf(page.segments, filter), parallel);
+            const frames = runAhead(reader.fetching(page.segments), parallel);
+            const blocks = runAhead(reader.unpacking(frames, filter), unpackedAhead);
             for await (const one of blocks) {
               const events = take(one);
               yield toStretch(events, one.block.lastSeq ?? 0, tipSeq);
@@ -175,55 +175,57 @@ interface Unpacked {
   bytes: number;
 }
 
-interface Reader {
-  /** One for each block of a plan, in their order. */
-  tasksOf(segments: readonly PlannedSegment[], filter: BlockFilter): AsyncGenerator<() => Promise<Unpacked>>;
+/** A block as it came. */
+interface Fetched {
+  segment: string;
+  index: number;
+  frame: Buffer;
 }
 
-function createReader(parts: {
-  http: ArchiveHttp;
-  unpacking: ReturnType<typeof createGate>;
-  signal: AbortSignal;
-}): Reader {
-  const { http, unpacking, signal } = parts;
+interface Reader {
+  /** One task for each block of a plan, in their order. */
+  fetching(segments: readonly PlannedSegment[]): AsyncGenerator<() => Promise<Fetched>>;
+  unpacking(blocks: AsyncIterable<Fetched>, filter: BlockFilter): AsyncGenerator<() => Promise<Unpacked>>;
+}
 
+function createReader({ http, signal }: { http: ArchiveHttp; signal: AbortSignal }): Reader {
   const fetchBlock = (segment: string, blockIndex: number): Promise<Buffer> =>
     http.bytes("getBlock", { segment, blockIndex }, { maxBytes: maxFrameBytes, signal });
 
-  const unpack = (frame: Buffer, filter: BlockFilter): Promise<Unpacked> =>
-    unpacking(async () => ({ block: readBlock(await unpackBlock(frame), filter), bytes: frame.length }));
+  const unpack = async (frame: Buffer, filter: BlockFilter): Promise<Unpacked> => ({
+    block: readBlock(await unpackBlock(frame), filter),
+    bytes: frame.length,
+  });
 
   /** A block that is not what it should be may have been damaged on its way, once (jetstream §5.4). */
-  async function readOrRefetch(
-    place: { name: string; index: number },
-    frame: Buffer,
-    filter: BlockFilter,
-  ): Promise<Unpacked> {
-    const { name, index } = place;
+  async function unpackOrRefetch({ segment, index, frame }: Fetched, filter: BlockFilter): Promise<Unpacked> {
     try {
       return await unpack(frame, filter);
     } catch (error) {
       if (troubleOf(error) !== "corrupt") throw error;
     }
     try {
-      return await unpack(await fetchBlock(name, index), filter);
+      return await unpack(await fetchBlock(segment, index), filter);
     } catch (error) {
       if (troubleOf(error) !== "corrupt") throw error;
-      throw new ArchiveError("corrupt", `block ${index} of ${name}: ${explain(error)}`, { cause: error });
+      throw new ArchiveError("corrupt", `block ${index} of ${segment}: ${explain(error)}`, { cause: error });
     }
   }
 
   return {
-    async *tasksOf(segments, filter) {
-      for (const { name, blocks } of segments) {
+    async *fetching(segments) {
+      for (const { name: segment, blocks } of segments) {
         if (blocks)
           for (const { first, last } of blocks)
             for (let index = first; index <= last; index++)
-              yield async () => readOrRefetch({ name, index }, await fetchBlock(name, index), filter);
+              yield async () => ({ segment, index, frame: await fetchBlock(segment, index) });
         else
-          for await (const { index, bytes } of readSegment(http, name, signal))
-            yield () => readOrRefetch({ name, index }, bytes, filter);
+          for await (const { index, bytes: frame } of readSegment(http, segment, signal))
+            yield async () => ({ segment, index, frame });
       }
+    },
+    async *unpacking(blocks, filter) {
+      for await (const block of blocks) yield () => unpackOrRefetch(block, filter);
     },
   };
 }

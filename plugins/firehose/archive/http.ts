@@ -16,6 +16,8 @@ export interface ArchiveHttpParts {
   tries?: number;
   /** The longest wait before another try, whatever the server wants. @default 30_000 */
   maxWaitMs?: number;
+  /** How long a body may keep its reader waiting, beyond what a line of 16 kB/s needs. @default 60_000 */
+  patienceMs?: number;
 }
 
 export interface Download {
@@ -45,6 +47,7 @@ export interface ArchiveHttp {
 
 const headersTimeoutMs = 60_000;
 const idleTimeoutMs = 30_000;
+const leastBytesPerMs = 16;
 
 /** A page of 100,000 entries has some 10 MB. */
 const maxJsonBytes = 64 * 1024 * 1024;
@@ -54,8 +57,17 @@ const maxErrorBytes = 4096;
 const guarded = new Set(["planSnapshot", "planBackfill", "getSegment", "getBlock"]);
 
 export function createArchiveHttp(parts: ArchiveHttpParts): ArchiveHttp {
-  const { key, fetch: ask = fetch, random = Math.random, tries = 6, maxWaitMs = 30_000 } = parts;
+  const {
+    key,
+    fetch: ask = fetch,
+    random = Math.random,
+    tries = 6,
+    maxWaitMs = 30_000,
+    patienceMs = 60_000,
+  } = parts;
   const base = parts.base.replace(/\/+$/, "").replace(/^ws(s?):/i, "http$1:");
+
+  const bodyOf = (response: Response): AsyncGenerator<Uint8Array> => chunksOf(response, patienceMs);
 
   async function request(
     name: string,
@@ -110,7 +122,7 @@ export function createArchiveHttp(parts: ArchiveHttpParts): ArchiveHttp {
     init: RequestInit & { signal: AbortSignal },
   ): Promise<unknown> =>
     persistently(name, init.signal, async () => {
-      const body = await whole(await request(name, params, init), maxJsonBytes);
+      const body = await whole(bodyOf(await request(name, params, init)), maxJsonBytes);
       return JSON.parse(body.toString("utf8")) as unknown;
     });
 
@@ -128,36 +140,42 @@ export function createArchiveHttp(parts: ArchiveHttpParts): ArchiveHttp {
       ),
     query: (name, params, signal) => json(name, params, { signal }),
     bytes: (name, params, { maxBytes, signal }) =>
-      persistently(name, signal, async () => whole(await request(name, params, { signal }), maxBytes)),
+      persistently(name, signal, async () =>
+        whole(bodyOf(await request(name, params, { signal })), maxBytes),
+      ),
     download: (name, params, { from, etag, signal }) =>
       persistently(name, signal, async () => {
         const isPart = from > 0 && etag !== undefined;
         const headers = isPart ? { range: `bytes=${from}-`, "if-range": etag } : {};
-        return toDownload(await request(name, params, { headers, signal }));
+        const response = await request(name, params, { headers, signal });
+        return { ...partOf(response), chunks: bodyOf(response) };
       }),
   };
 }
 
-function toDownload(response: Response): Download {
-  const { headers, status } = response;
+function partOf({ headers, status }: Response): Omit<Download, "chunks"> {
   const range = /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("content-range") ?? "");
   const length = Number(headers.get("content-length") ?? Number.NaN);
   return {
     etag: headers.get("etag") ?? "",
     from: status === 206 && range ? Number(range[1]) : 0,
     size: status === 206 && range ? Number(range[2]) : Number.isNaN(length) ? undefined : length,
-    chunks: chunksOf(response),
   };
 }
 
-/** The body, as long as something comes; a reader that takes its time is not the server's fault. */
-async function* chunksOf({ body }: Response): AsyncGenerator<Uint8Array> {
+/** The body, as long as enough comes; a reader that takes its time is not the server's fault. */
+async function* chunksOf({ body }: Response, patienceMs: number): AsyncGenerator<Uint8Array> {
   if (!body) return;
   const reader = body.getReader();
+  let leftMs = patienceMs;
   try {
     for (;;) {
+      const askedAt = performance.now();
       const { done, value } = await inTime(reader.read());
       if (done) return;
+      const waitedMs = performance.now() - askedAt;
+      leftMs = Math.min(patienceMs, leftMs + value.length / leastBytesPerMs) - waitedMs;
+      if (leftMs < 0) throw new ArchiveError("unreachable", "the archive sends too slowly");
       yield value;
     }
   } finally {
@@ -178,10 +196,10 @@ async function inTime<T>(work: Promise<T>): Promise<T> {
   }
 }
 
-async function whole(response: Response, maxBytes: number): Promise<Buffer> {
+async function whole(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of chunksOf(response)) {
+  for await (const chunk of body) {
     size += chunk.length;
     if (size > maxBytes) throw new ArchiveError("corrupt", `the archive sends more than ${maxBytes} bytes`);
     chunks.push(chunk);
@@ -201,7 +219,9 @@ async function refusalOf(name: string, response: Response): Promise<ArchiveError
 
 async function errorOf(response: Response): Promise<{ error: string; message: string }> {
   try {
-    const body: unknown = JSON.parse((await whole(response, maxErrorBytes)).toString("utf8"));
+    const body: unknown = JSON.parse(
+      (await whole(chunksOf(response, idleTimeoutMs), maxErrorBytes)).toString("utf8"),
+    );
     const text = (value: unknown): string => (typeof value === "string" ? value.slice(0, 300) : "");
     if (isObject(body)) return { error: text(body["error"]), message: text(body["message"]) };
   } catch {

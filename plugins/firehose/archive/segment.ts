@@ -94,7 +94,10 @@ class SegmentFile {
     this.#chunks ??= await this.#open();
     const chunks = this.#chunks;
     let failure = "ended early";
-    const piece = await chunks.next().catch((error: unknown) => void (failure = explain(error)));
+    const piece = await chunks.next().catch((error: unknown) => {
+      if (troubleOf(error) !== undefined) throw error;
+      failure = explain(error);
+    });
     if (piece && !piece.done) {
       this.#ahead.push(piece.value);
       this.#aheadBytes += piece.value.length;

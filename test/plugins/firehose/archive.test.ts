@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { tidAt } from "../../../playground/network/clock.ts";
 import type { JetstreamEvent } from "../../../playground/network/event.ts";
 import { generateEvents } from "../../../playground/network/generate.ts";
@@ -45,6 +47,13 @@ async function all(sweep: AsyncIterable<Stretch>): Promise<Stretch[]> {
   const stretches: Stretch[] = [];
   for await (const stretch of sweep) stretches.push(stretch);
   return stretches;
+}
+
+/** Bytes in buffers that something still holds. */
+function buffered(): number {
+  setFlagsFromString("--expose-gc");
+  (runInNewContext("gc") as () => void)();
+  return process.memoryUsage().arrayBuffers;
 }
 
 const seqsOf = (stretches: readonly Stretch[]): number[] =>
@@ -402,6 +411,56 @@ describe("what is bounded", () => {
     await expect(http.bytes("getBlock", params, { maxBytes: frame - 1, signal })).rejects.toMatchObject({
       trouble: "corrupt",
     });
+  });
+
+  test.each(["planSnapshot", "getBlock", "getSegment"])(
+    "a body of %s that drips without an end is given up, with what came",
+    async (method) => {
+      publish();
+      let asked = 0;
+      const watch = watchedFetch((name) => {
+        if (name !== method) return undefined;
+        asked += 1;
+        const drip = async (controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> => {
+          await new Promise((soon) => setTimeout(soon, 1));
+          controller.enqueue(Buffer.from(" "));
+        };
+        return new Response(new ReadableStream({ pull: drip }), { headers: { etag: "x" } });
+      });
+      const collections = method === "getBlock" ? [note] : undefined;
+      const sweep = archiveOf({ ...watch, patienceMs: 20, tries: 2 }).sweep({ ...everything, collections });
+      await expect(all(sweep)).rejects.toMatchObject({
+        trouble: "unreachable",
+        message: expect.stringContaining("too slowly"),
+      });
+      expect(asked).toBeGreaterThan(0);
+    },
+  );
+
+  test("however many blocks are fetched ahead, few are unpacked ahead", async () => {
+    network.jetstreamV2.rowsPerBlock = 1;
+    const size = 4_000_000;
+    for (let i = 0; i < 12; i++) {
+      const record = { $type: note, text: "x".repeat(size) };
+      const commit = {
+        rev: tidAt(2 ** 50 + i, 0),
+        operation: "create",
+        collection: note,
+        rkey: `r${i}`,
+        record,
+      } as const;
+      network.jetstreamV2.publish({ did: alice, time_us: 2 ** 50 + i, kind: "commit", commit });
+    }
+    network.jetstreamV2.seal();
+    const watch = watchedFetch();
+    const before = buffered();
+    const sweep = archiveOf(watch).sweep({ ...everything, collections: [note] });
+    const { value } = await sweep.next();
+    expect(value?.events).toHaveLength(1);
+    await vi.waitFor(() => expect(buffered() - before).toBeGreaterThan(size));
+    await new Promise((soon) => setTimeout(soon, 200)); // whatever is done ahead is done by now
+    expect(buffered() - before).toBeLessThan(4 * size);
+    await sweep.return();
   });
 
   test("a redirect is not followed", async () => {
