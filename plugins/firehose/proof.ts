@@ -1,6 +1,7 @@
 import { decode } from "@atproto/lex-cbor";
 import { lexToJson } from "@atproto/lex-json";
 import { MemoryBlockstore, readCarWithRoot, Repo, verifyCommitSig } from "@atproto/repo";
+import { boundBlocks } from "./car.ts";
 import { isObject, isShallow } from "./decode.ts";
 
 /** What an account's own signature says of one record. */
@@ -22,6 +23,7 @@ export async function readProof(
   claim: { did: string; collection: string; rkey: string },
   signingKey: string,
 ): Promise<Proof> {
+  boundBlocks(car, 1);
   const { root, blocks } = await readCarWithRoot(car);
   const { commit, data, did } = await Repo.load(new MemoryBlockstore(blocks), root);
   if (did !== claim.did) throw new Error(`the proof is of the repo ${did}`);

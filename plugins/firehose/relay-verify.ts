@@ -1,10 +1,10 @@
 import { decode } from "@atproto/lex-cbor";
 import { lexToJson } from "@atproto/lex-json";
 import { readCarWithRoot, verifyProofs } from "@atproto/repo";
-import { varint } from "multiformats";
 import { explain } from "../../core/errors.ts";
 import type { CommitEvent } from "../../core/index.ts";
 import type { IdentityResolver } from "../../core/identity/resolve.ts";
+import { boundBlocks } from "./car.ts";
 import { isObject, isShallow } from "./decode.ts";
 import { createPatience } from "./patience.ts";
 import type { RelayCommit, RelayOp } from "./relay-decode.ts";
@@ -32,10 +32,6 @@ export type Verifier = (
   ops: readonly RelayOp[],
   signal: AbortSignal,
 ) => Promise<Verified>;
-
-/** A record, and the nodes on the ways to it and to its neighbours; each block is hashed before any signature is checked. */
-const maxBlocksPerOp = 32;
-const maxOtherBlocks = 64;
 
 const refreshEveryMs = 60_000;
 const maxRemembered = 10_000;
@@ -92,8 +88,7 @@ export function createVerifier({ identity, status, now, random }: VerifierParts)
 
 async function verify(commit: RelayCommit, ops: readonly RelayOp[], key: string): Promise<Verified> {
   const { did, rev, blocks } = commit;
-  const maxBlocks = maxOtherBlocks + maxBlocksPerOp * commit.ops.length;
-  if (countSections(blocks) > maxBlocks) throw new Error(`the commit has more than ${maxBlocks} blocks`);
+  boundBlocks(blocks, commit.ops.length);
   const claims = ops.map(({ collection, rkey, cid }) => ({ collection, rkey, cid }));
   const { verified } = await verifyProofs(blocks, claims, did, key);
   const proven = new Set(verified.map(({ collection, rkey }) => `${collection}/${rkey}`));
@@ -124,16 +119,6 @@ async function verify(commit: RelayCommit, ops: readonly RelayOp[], key: string)
     else result.events.push({ ...event, record: toRecord(bytes) });
   }
   return result;
-}
-
-/** Of a CAR, each of which begins with its length; the header is one. */
-function countSections(car: Uint8Array): number {
-  let count = 0;
-  for (let offset = 0; offset < car.length; count++) {
-    const [length, size] = varint.decode(car, offset);
-    offset += size + length;
-  }
-  return count;
 }
 
 function toRecord(bytes: Uint8Array): Record<string, unknown> {

@@ -47,3 +47,11 @@ test("is refused of another account, with another key, without its tree, and whe
   await expect(readProof(await repo.headCar(), claim, key)).rejects.toThrow();
   await expect(readProof(Buffer.from("no"), claim, key)).rejects.toThrow();
 });
+
+test("is refused with more blocks than it can need, before they are hashed", async () => {
+  const { repo, key } = await repoWith(["a"]);
+  const claim = { did: alice, collection: note, rkey: "a" };
+  // Blocks of one byte, which have no hash: to read one of them would be another failure.
+  const car = Buffer.concat([await repo.proof(note, "a"), Buffer.alloc(200, Buffer.from([1, 0]))]);
+  await expect(readProof(car, claim, key)).rejects.toThrow("a CAR with more than 96 blocks");
+});

@@ -169,7 +169,7 @@ test("a commit with more blocks than its operations can need is dropped before t
   await stored(t, noteUri("fine"));
   expect(await t.stored(noteUri("many"))).toBeUndefined();
   expect(t.log.find(({ type }) => type === "record.unverified")?.detail["reason"]).toBe(
-    "the commit has more than 96 blocks",
+    "a CAR with more than 96 blocks",
   );
 });
 
