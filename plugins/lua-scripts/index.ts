@@ -31,7 +31,10 @@ export interface LuaScriptsOptions {
   engine?: EngineName;
   /** Threads that run scripts. @default one less than the cores, between 2 and 4 */
   workers?: number;
-  /** What one run may use. @default 50 million instructions, 64 MiB, 10 s for queries and 30 s for records */
+  /**
+   * What one run may use. @default 50 million instructions, 64 MiB, 10 s for queries and 30 s for records; of `db.raw`
+   * 10,000 rows and 32 MiB a call and 10 s in all, or a call in jobs
+   */
   limits?: Partial<Limits>;
   /** Waits between the attempts of a record script, in milliseconds. @default [1000, 2000, 4000] */
   retryDelaysMs?: readonly number[];

@@ -21,6 +21,9 @@ const names: Record<LimitName, string> = {
   resultBytes: "result_bytes",
   httpRequests: "http_requests",
   httpBytes: "http_bytes",
+  rawRows: "raw_rows",
+  rawBytes: "raw_bytes",
+  rawMilliseconds: "raw_ms",
 };
 
 export function limitName(limit: LimitName): string {
@@ -35,6 +38,9 @@ export function limitsUsed({ used, limits = {} }: Pick<ScriptOutcome, "used" | "
     memoryBytes: used.memoryBytes,
     httpRequests: used.httpRequests,
     httpBytes: used.httpBytes,
+    rawRows: used.rawRows,
+    rawBytes: used.rawBytes,
+    rawMilliseconds: used.rawMilliseconds === undefined ? undefined : Math.round(used.rawMilliseconds),
   };
   const entries = Object.entries(limits) as [LimitName, number][]; // that is what Ceilings are made of
   return Object.fromEntries(

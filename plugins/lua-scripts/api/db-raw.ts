@@ -1,66 +1,66 @@
 import type { Dialect } from "../../../core/db/database.ts";
-import { ScriptError, type HostResult, type ScriptValue } from "../engine/engine.ts";
-import { formatFloat } from "../engine/json-float.ts";
+import {
+  ScriptError,
+  type HostResult,
+  type RawBudget,
+  type RawLimitName,
+  type ScriptValue,
+} from "../engine/engine.ts";
 import { luaType } from "./db-options.ts";
+import type { RawAnswer, RawLimits } from "./db-raw-rows.ts";
 import { prepareRaw, type RawBatch } from "./db-raw-statements.ts";
 
 /** Integers as bigints, floats as numbers. */
 export type RawParam = string | bigint | number;
 
-/** A column's value in a row, as JSON text; undefined for null and for what a script cannot have. */
-export type RawCell = string | undefined;
-
-/** Rows of the statements as they come; adding one too many throws. */
-export interface RawRows {
-  add(columns: readonly string[], cells: readonly RawCell[]): void;
-}
-
-export type RawRun = (batch: RawBatch, params: readonly RawParam[], rows: RawRows) => void | Promise<void>;
-
-/** What one call of `db.raw` may take. */
-export const rawLimits = { rows: 10_000, bytes: 32 * 1024 * 1024, seconds: 10 } as const;
+/** Runs the statements within the limits; never rejects. */
+export type RawRun = (batch: RawBatch, params: readonly RawParam[], limits: RawLimits) => Promise<RawAnswer>;
 
 const maxKept = 200;
 const kept = new Map<string, RawBatch>();
+/** Timers and Postgres know no more. */
+const maxMilliseconds = 2 ** 31 - 1;
 
 /** `db.raw(sql, params)` → rows; the array of a write is empty. */
 export function rawCall(
   sql: string,
   params: ScriptValue,
   { backend, raw }: { backend: Dialect; raw: RawRun },
-): HostResult | Promise<HostResult> {
+  budget: RawBudget,
+): Promise<HostResult> {
   const values = rawParams(params);
   const batch = keep(sql, backend, values.length > 0);
-  const rows = collectRows();
-  try {
-    const done = raw(batch, values, rows);
-    if (!done) return { json: rows.json() };
-    return done.then(
-      () => ({ json: rows.json() }),
-      (error: unknown) => {
-        throw failed(error);
-      },
-    );
-  } catch (error) {
-    throw failed(error);
-  }
+  const { limits, used, isPerCall } = budget;
+  const left = limits.rawMilliseconds - (isPerCall ? 0 : used.rawMilliseconds);
+  return raw(batch, values, {
+    rawRows: limits.rawRows,
+    rawBytes: limits.rawBytes,
+    rawMilliseconds: Math.min(left, maxMilliseconds),
+  }).then((answer) => resultOf(answer, budget));
 }
 
-/** A column of a database as JSON text. */
-export function cellOf(value: unknown): RawCell {
-  switch (typeof value) {
-    case "string":
-      return JSON.stringify(value);
-    case "bigint":
-      return String(value);
-    case "boolean":
-      return String(value);
-    case "number":
-      // JSON, in which rows travel, has neither infinities nor NaN.
-      return Number.isFinite(value) ? formatFloat(value) : undefined;
-    default:
-      return undefined;
-  }
+function resultOf(answer: RawAnswer, { limits, used, isPerCall }: RawBudget): HostResult {
+  const { rawRows, rawBytes, rawMilliseconds } = answer.used;
+  used.rawRows = Math.max(used.rawRows, rawRows);
+  used.rawBytes = Math.max(used.rawBytes, rawBytes);
+  used.rawMilliseconds = isPerCall
+    ? Math.max(used.rawMilliseconds, rawMilliseconds)
+    : used.rawMilliseconds + rawMilliseconds;
+  if ("json" in answer) return { json: answer.json };
+  if ("error" in answer) throw new ScriptError(`db.raw query failed: ${answer.error}`);
+  const message = `db.raw query failed: ${passedText[answer.passed](limits[answer.passed])}`;
+  throw new ScriptError(message, { limit: answer.passed });
+}
+
+const passedText: Record<RawLimitName, (limit: number) => string> = {
+  rawRows: (limit) => `more than ${limit} rows; narrow it, or add a LIMIT`,
+  rawBytes: (limit) => `the rows hold more than ${sizeText(limit)}; select fewer rows or columns`,
+  rawMilliseconds: (limit) => `it took longer than ${limit / 1000} s`,
+};
+
+function sizeText(bytes: number): string {
+  const mebibytes = bytes / 1024 / 1024;
+  return Number.isInteger(mebibytes) ? `${mebibytes} MiB` : `${bytes} bytes`;
 }
 
 /** The sequence up to its first nil. */
@@ -88,36 +88,4 @@ function keep(sql: string, backend: Dialect, hasParams: boolean): RawBatch {
   if (kept.size >= maxKept) kept.clear();
   kept.set(key, batch);
   return batch;
-}
-
-function collectRows(): RawRows & { json(): string } {
-  const rows: string[] = [];
-  let bytes = 0;
-  return {
-    add(columns, cells) {
-      if (rows.length >= rawLimits.rows)
-        throw new ScriptError(
-          `db.raw query failed: more than ${rawLimits.rows} rows; narrow it, or add a LIMIT`,
-        );
-      const parts = columns.flatMap((name, i) => {
-        const cell = cells[i];
-        return cell === undefined ? [] : [`${JSON.stringify(name)}:${cell}`];
-      });
-      const row = `{${parts.join(",")}}`;
-      bytes += row.length;
-      if (bytes > rawLimits.bytes)
-        throw new ScriptError(
-          `db.raw query failed: the rows hold more than ${rawLimits.bytes / 1024 / 1024} MiB; select fewer rows or columns`,
-        );
-      rows.push(row);
-    },
-    json: () => `[${rows.join(",")}]`,
-  };
-}
-
-function failed(cause: unknown): ScriptError {
-  if (cause instanceof ScriptError) return cause;
-  return new ScriptError(`db.raw query failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
-    cause,
-  });
 }

@@ -93,7 +93,7 @@ export function createDb(reader: RecordReader): HostApi {
       });
       return page("DB backlinks failed", statement, (rows) => listJson(rows, keysetCursor(rows, limit)));
     },
-    "db.raw": ([sql, params]) => rawCall(requiredText(sql), params, reader),
+    "db.raw": ([sql, params], run) => rawCall(requiredText(sql), params, reader, run.raw),
     "db.backend": () => reader.backend,
   };
 }

@@ -8,6 +8,12 @@ export interface Limits {
   memoryBytes: number;
   /** Size of the JSON text a script may return. @default 16 MiB */
   resultBytes: number;
+  /** Rows that one call of `db.raw` may give. @default 10_000 */
+  rawRows: number;
+  /** Size of the JSON text of these rows. @default 32 MiB */
+  rawBytes: number;
+  /** Time that the database may spend on all `db.raw` calls of a run, or on each one of a job. @default 10_000 */
+  rawMilliseconds: number;
 }
 
 export const defaultLimits: Limits = {
@@ -15,10 +21,16 @@ export const defaultLimits: Limits = {
   milliseconds: 10_000,
   memoryBytes: 64 * 1024 * 1024,
   resultBytes: 16 * 1024 * 1024,
+  rawRows: 10_000,
+  rawBytes: 32 * 1024 * 1024,
+  rawMilliseconds: 10_000,
 };
 
 /** A ceiling of a run. Once it is passed, nothing the script does keeps it going. */
 export type LimitName = keyof Limits | "httpRequests" | "httpBytes";
+
+/** Those of `db.raw`. */
+export type RawLimitName = "rawRows" | "rawBytes" | "rawMilliseconds";
 
 /** What cannot travel to a worker. */
 export type LocalPart = "onSegment" | "call" | "isAborted";
@@ -51,8 +63,17 @@ export interface HostContext {
   log(line: ScriptLog): void;
   print(message: string): void;
   calls: HostCalls;
+  raw: RawBudget;
   /** The source of a module that came with the run. */
   module(name: string): string | undefined;
+}
+
+/** What a run may ask of `db.raw`, and has asked. */
+export interface RawBudget {
+  limits: Readonly<Record<RawLimitName, number>>;
+  /** Rows and bytes of its largest call; the time of all, or of the longest where each has the whole limit. */
+  used: Record<RawLimitName, number>;
+  isPerCall: boolean;
 }
 
 /** Asks the main thread: a name and the arguments as a JSON array; the answer is JSON, or nothing for nil. */
@@ -103,6 +124,8 @@ export interface EngineRun {
   context: string;
   /** A result that is no JSON becomes null instead of an error (jobs). */
   isLenient?: boolean;
+  /** Each call of `db.raw` has the whole limit of time (jobs). */
+  isRawPerCall?: boolean;
   /** Only tables are written as JSON, anything else is merely "not nil" (record and label scripts). */
   onlyTables: boolean;
   limits: Limits;
@@ -132,7 +155,7 @@ export interface ScriptFailure {
 }
 
 /** What a run used of its limits. */
-export interface Usage {
+export interface Usage extends Partial<Record<RawLimitName, number>> {
   instructions: number;
   /** Time in which the script itself ran. */
   ms: number;

@@ -113,7 +113,7 @@ export function limitsFor(kind: ScriptRun["kind"], given: Partial<Limits>): Limi
   return { ...defaultLimits, milliseconds, ...given };
 }
 
-interface Parts extends Pick<EngineRun, "globals" | "input" | "onlyTables" | "isLenient"> {
+interface Parts extends Pick<EngineRun, "globals" | "input" | "onlyTables" | "isLenient" | "isRawPerCall"> {
   /** Beside what every run has; `json` holds values that are JSON text already. */
   context: { plain: object; json?: Readonly<Record<string, string>> };
 }
@@ -154,7 +154,7 @@ function jobParts({ env, job }: Extract<ScriptRun, { kind: "job" }>): Parts {
     `{"caller_did":${JSON.stringify(job.createdBy)},"env":${JSON.stringify(env)},` +
     `"job":{"id":${id},"input":${job.input}}}`;
   const context = { plain: { caller_did: job.createdBy }, json: { job: `{"id":${id}}` } };
-  return { globals, input: "job", context, onlyTables: false, isLenient: true };
+  return { globals, input: "job", context, onlyTables: false, isLenient: true, isRawPerCall: true };
 }
 
 function requestParts(run: RequestRun): Parts {

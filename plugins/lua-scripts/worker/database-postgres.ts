@@ -1,8 +1,18 @@
 import postgres from "postgres";
 import type { RecordReader, StoredRecord } from "../api/db.ts";
-import { cellOf, rawLimits, type RawCell, type RawParam, type RawRows } from "../api/db-raw.ts";
+import type { RawParam } from "../api/db-raw.ts";
+import {
+  answerRaw,
+  cellOf,
+  PassedLimit,
+  type RawAnswer,
+  type RawCell,
+  type RawLimits,
+  type RawRows,
+} from "../api/db-raw-rows.ts";
 import type { RawBatch, RawStatement } from "../api/db-raw-statements.ts";
-import { ScriptError } from "../engine/engine.ts";
+import { defaultLimits } from "../engine/engine.ts";
+import { waitClock } from "../engine/lua54/active-run.ts";
 
 type Sql = postgres.Sql<{}>;
 type Runner = Pick<Sql, "unsafe" | "typed">;
@@ -10,6 +20,8 @@ type Value = string | postgres.Parameter<string | number>;
 
 const maxPrepared = 500;
 const rowsAtOnce = 500;
+/** Of a connection. A call of `db.raw` that has much less left, or more, sets its own. */
+const defaultTimeoutMs = defaultLimits.rawMilliseconds;
 /** Types by their ids in Postgres' catalog. */
 const oid = { int8: 20, text: 25, float8: 701 } as const;
 const integers: ReadonlySet<number> = new Set([20, 21, 23]);
@@ -26,7 +38,7 @@ export function openPostgresReader(url: string): RecordReader {
     // A script must not hold a connection of its worker for ever.
     connection: {
       application_name: "happyview scripts",
-      statement_timeout: rawLimits.seconds * 1000,
+      statement_timeout: defaultTimeoutMs,
       // As the guard reads strings.
       standard_conforming_strings: "on",
     },
@@ -47,59 +59,67 @@ export function openPostgresReader(url: string): RecordReader {
     backend: "postgres",
     records: (text, params) => run<StoredRecord>(text, params),
     count: async (text, params) => BigInt((await run<{ n: string }>(text, params))[0]?.n ?? 0),
-    raw: (batch, params, rows) => runBatch(sql, batch, params, rows),
+    raw: (batch, params, limits) => runBatch(sql, batch, params, limits),
     close: () => sql.end({ timeout: 1 }),
   };
 }
 
 async function runBatch(
   sql: Sql,
-  batch: RawBatch,
+  { statements, changesConnection }: RawBatch,
   params: readonly RawParam[],
-  rows: RawRows,
-): Promise<void> {
-  try {
-    if (!batch.changesConnection) return await runStatements(sql, batch.statements, params, rows);
-    const connection = await sql.reserve();
+  limits: RawLimits,
+): Promise<RawAnswer> {
+  const reserved = sql.reserve();
+  // The wait for a connection is not the script's.
+  await reserved.catch(() => {});
+  return answerRaw(limits, waitClock, async (rows) => {
+    const connection = await reserved;
+    let hasTimeout = false;
     try {
-      await runStatements(connection, batch.statements, params, rows);
+      for (const statement of statements) {
+        const left = rows.left();
+        if (left < defaultTimeoutMs * 0.9 || left > defaultTimeoutMs) {
+          hasTimeout = true;
+          await connection.unsafe(`SET statement_timeout = ${Math.ceil(left)}`).simple();
+        }
+        await runStatement(connection, statement, params, rows);
+      }
+    } catch (error) {
+      throw codeOf(error) === "57014" ? new PassedLimit("rawMilliseconds") : error; // query_canceled
     } finally {
       try {
         // One by one: what is sent together is a transaction, in which nothing can be discarded.
-        await connection.unsafe("ROLLBACK").simple();
-        await connection.unsafe("DISCARD ALL").simple();
+        if (changesConnection) await connection.unsafe("ROLLBACK").simple();
+        if (changesConnection) await connection.unsafe("DISCARD ALL").simple();
+        else if (hasTimeout) await connection.unsafe("RESET statement_timeout").simple();
       } finally {
         connection.release();
       }
     }
-  } catch (cause) {
-    if (codeOf(cause) !== "57014") throw cause; // query_canceled
-    throw new ScriptError(`db.raw query failed: it took longer than ${rawLimits.seconds} s`, { cause });
-  }
+  });
 }
 
-async function runStatements(
+async function runStatement(
   sql: Runner,
-  statements: readonly RawStatement[],
+  { sql: text, params: count }: RawStatement,
   params: readonly RawParam[],
   rows: RawRows,
 ): Promise<void> {
-  for (const { sql: text, params: count } of statements) {
-    const values = Array.from({ length: count }, (_, i) => params[i]);
-    try {
-      await runOne(
-        sql,
-        text,
-        values.map((value) => toValue(sql, value)),
-        rows,
-      );
-    } catch (error) {
-      // A parameter whose type cannot be seen from the statement is, as in HappyView, of the type of its value.
-      if (codeOf(error) !== "42P18") throw error; // indeterminate_datatype, found before anything is done
-      const ofType = (value: RawParam | undefined): Value | null =>
-        typeof value === "string" ? sql.typed(withoutNul(value), oid.text) : toValue(sql, value);
-      await runOne(sql, text, values.map(ofType), rows);
-    }
+  const values = Array.from({ length: count }, (_, i) => params[i]);
+  try {
+    await runOne(
+      sql,
+      text,
+      values.map((value) => toValue(sql, value)),
+      rows,
+    );
+  } catch (error) {
+    // A parameter whose type cannot be seen from the statement is, as in HappyView, of the type of its value.
+    if (codeOf(error) !== "42P18") throw error; // indeterminate_datatype, found before anything is done
+    const ofType = (value: RawParam | undefined): Value | null =>
+      typeof value === "string" ? sql.typed(withoutNul(value), oid.text) : toValue(sql, value);
+    await runOne(sql, text, values.map(ofType), rows);
   }
 }
 

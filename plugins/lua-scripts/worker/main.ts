@@ -11,7 +11,7 @@ import { signal, type EngineName, type FromWorker, type ToWorker, type WorkerSet
 /** A thread that runs scripts, one after the other; several only where they wait for the database. */
 async function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): Promise<void> {
   const signals = new Int32Array(setup.signals);
-  const reader = openReader(setup.database);
+  const reader = openReader(setup);
   const createEngine = await engineOf(setup.engine);
   const engine = createEngine({
     utilities: createUtilities({

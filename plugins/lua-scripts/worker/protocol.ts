@@ -15,6 +15,8 @@ export type EngineName = "lua54" | "fengari";
 export interface WorkerSetup {
   engine: EngineName;
   database: DatabaseSource;
+  /** Address of the file that runs `db.raw` for SQLite in a process of its own. */
+  rawProcess: string;
   /** 32-bit numbers both sides see at once, see `signal`. */
   signals: SharedArrayBuffer;
 }

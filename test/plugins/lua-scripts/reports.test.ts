@@ -12,6 +12,9 @@ const limits = {
   http_requests: { used: 0, of: 100 },
   http_bytes: { used: 0, of: 500_000_000 },
   result_bytes: { of: 16 * 1024 * 1024 },
+  raw_rows: { used: 0, of: 10_000 },
+  raw_bytes: { used: 0, of: 32 * 1024 * 1024 },
+  raw_ms: { used: 0, of: 10_000 },
 };
 
 describe.each(databases())("what the event log on $name tells of a script that failed", (subject) => {
@@ -147,6 +150,8 @@ describe("a limit", () => {
     ["ms", "while true do end", { milliseconds: 50 }, 408, measured(50)],
     ["memory_bytes", "return ('x'):rep(1e8)", { memoryBytes: 1e6 }, 500, measured(1e6)],
     ["result_bytes", "return ('x'):rep(1000)", { resultBytes: 100 }, 500, { of: 100 }],
+    ["raw_rows", "db.raw('SELECT 1 UNION ALL SELECT 2')", { rawRows: 1 }, 500, { used: 2, of: 1 }],
+    ["raw_bytes", "db.raw('SELECT 1 AS n')", { rawBytes: 5 }, 500, { used: 7, of: 5 }],
   ])("of %s is told with what was used of what", async (limit, code, given, status, counted) => {
     const bench = await startBench({ limits: given });
     await bench.script(query, code);

@@ -5,7 +5,7 @@ import {
   type ScriptTable,
   type ScriptValue,
 } from "../engine.ts";
-import { endSegment, startSegment } from "../lua54/active-run.ts";
+import { endSegment, hostFailure, startSegment } from "../lua54/active-run.ts";
 import { JsonError, nullValue, pushJson, toJsonText } from "./decode.ts";
 import { EncodeError, encodeJson } from "./encode.ts";
 import {
@@ -40,6 +40,7 @@ export function hostFunction(run: FengariRun, name: string, call: HostFunction):
       tooMany = error.message;
     }
     if (tooMany !== undefined) return raise(L, tooMany);
+    if (run.exceeded) return raise(L, run.exceeded.message);
     // The time in the host is not the script's, but a host call that hangs is seen all the same.
     endSegment(run);
     run.request.onSegment?.(true);
@@ -48,7 +49,7 @@ export function hostFunction(run: FengariRun, name: string, call: HostFunction):
     try {
       result = call(args, run.host);
     } catch (error) {
-      failure = failureText(name, error);
+      failure = hostFailure(run, name, error);
     }
     startSegment(run);
     if (failure !== undefined) return raise(L, failure);
@@ -56,7 +57,7 @@ export function hostFunction(run: FengariRun, name: string, call: HostFunction):
     run.settled = undefined;
     run.pending = result.then(
       (value) => void (run.settled = { ok: true, value }),
-      (error: unknown) => void (run.settled = { ok: false, error: failureText(name, error) }),
+      (error: unknown) => void (run.settled = { ok: false, error: hostFailure(run, name, error) }),
     );
     const goOn = (state: LuaState): number => takeSettled(run, state);
     if (L === run.machine.thread) return lua.lua_yieldk(L, 0, 0, goOn);
@@ -100,11 +101,6 @@ export function raising(L: LuaState, prefix: string, work: () => number): number
     message = prefix + error.message;
   }
   return raise(L, message);
-}
-
-function failureText(name: string, error: unknown): string {
-  // What is not a ScriptError is ours and may hold a query or a path: the script only learns that it failed.
-  return error instanceof ScriptError ? error.message : `${name} failed`;
 }
 
 function pushResult(run: FengariRun, L: LuaState, value: HostResult): number {

@@ -110,7 +110,12 @@ function end(run: FengariRun, code: number): ScriptOutcome {
 }
 
 function finish(run: FengariRun, error: ScriptFailure | undefined): ScriptOutcome {
-  const used = { instructions: run.instructions, ms: run.elapsedMs, memoryBytes: 0 };
+  const used = {
+    instructions: run.instructions,
+    ms: run.elapsedMs,
+    memoryBytes: 0,
+    ...run.host.raw.used,
+  };
   const rest = { logs: run.logs, prints: run.prints, used };
   return error ? { kind: "error", error, ...rest } : { ...run.result, ...rest };
 }

@@ -1,4 +1,4 @@
-import type { EngineRun, HostContext, LimitName, ScriptLog } from "../engine.ts";
+import { ScriptError, type EngineRun, type HostContext, type LimitName, type ScriptLog } from "../engine.ts";
 import { createHostCalls } from "../host-calls.ts";
 import type { Machine } from "./machine.ts";
 
@@ -55,6 +55,11 @@ export function createActiveRun<M = Machine>(
       log: logs.add,
       print: prints.add,
       calls: createHostCalls(request.call, (limit, message) => exceed(run, limit, message)),
+      raw: {
+        limits: request.limits,
+        used: { rawRows: 0, rawBytes: 0, rawMilliseconds: 0 },
+        isPerCall: request.isRawPerCall ?? false,
+      },
       module: (name) => sourceOf(builtIn, name) ?? sourceOf(request.modules ?? {}, name),
     },
     logs: logs.lines,
@@ -77,6 +82,14 @@ export function exceed(run: ActiveRun<unknown>, limit: LimitName, message: strin
   run.exceeded ??= { limit, message };
 }
 
+/** What the script learns of an error of a host function; where that passed a limit, its run is over. */
+export function hostFailure(run: ActiveRun<unknown>, name: string, error: unknown): string {
+  // What is not a ScriptError is ours and may hold a query or a path: the script only learns that it failed.
+  if (!(error instanceof ScriptError)) return `${name} failed`;
+  if (error.limit) exceed(run, error.limit, error.message);
+  return error.message;
+}
+
 /** Counts instructions and looks at the clock; true once a limit of the run is passed. */
 export function isOver(run: ActiveRun<unknown>, instructions: number): boolean {
   if (run.exceeded) return true;
@@ -94,7 +107,17 @@ export function startSegment(run: ActiveRun<unknown>): void {
 }
 
 export function endSegment(run: ActiveRun<unknown>): void {
-  run.elapsedMs += performance.now() - run.startedAt;
+  const ms = performance.now() - run.startedAt;
+  run.elapsedMs += ms;
+  scriptsMs += ms;
+}
+
+/** Time in which scripts have run on this thread. */
+let scriptsMs = 0;
+
+/** For the time of a wait, in milliseconds: it stands still while another script has the thread. */
+export function waitClock(): number {
+  return performance.now() - scriptsMs;
 }
 
 interface Lines<Line> {

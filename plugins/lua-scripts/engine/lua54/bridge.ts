@@ -5,7 +5,7 @@ import {
   type ScriptTable,
   type ScriptValue,
 } from "../engine.ts";
-import { endSegment, startSegment } from "./active-run.ts";
+import { endSegment, hostFailure, startSegment } from "./active-run.ts";
 import { type, typeNames } from "./constants.ts";
 import { pushText, raise, raising, readText, type Vm } from "./vm.ts";
 
@@ -31,6 +31,7 @@ export function hostPointer(vm: Vm, name: string, call: HostFunction, continuati
       tooMany = error.message;
     }
     if (tooMany !== undefined) return raise(vm, L, tooMany);
+    if (run.exceeded) return raise(vm, L, run.exceeded.message);
     // The time in the host is not the script's, but a host call that hangs is seen all the same.
     endSegment(run);
     run.request.onSegment?.(true);
@@ -39,7 +40,7 @@ export function hostPointer(vm: Vm, name: string, call: HostFunction, continuati
     try {
       result = call(args, run.host);
     } catch (error) {
-      failure = failureText(name, error);
+      failure = hostFailure(run, name, error);
     }
     startSegment(run);
     if (failure !== undefined) return raise(vm, L, failure);
@@ -47,7 +48,7 @@ export function hostPointer(vm: Vm, name: string, call: HostFunction, continuati
     run.settled = undefined;
     run.pending = result.then(
       (value) => void (run.settled = { ok: true, value }),
-      (error: unknown) => void (run.settled = { ok: false, error: failureText(name, error) }),
+      (error: unknown) => void (run.settled = { ok: false, error: hostFailure(run, name, error) }),
     );
     if (L === run.machine.thread) return api.lua_yieldk(L, 0, 0, continuation);
     api.lua_pushlightuserdata(L, waitMark);
@@ -134,11 +135,6 @@ export function setMetatablePointer(vm: Vm): number {
     return 1;
   };
   return vm.lua.pointer((L) => body(L as number), 1, true);
-}
-
-function failureText(name: string, error: unknown): string {
-  // What is not a ScriptError is ours and may hold a query or a path: the script only learns that it failed.
-  return error instanceof ScriptError ? error.message : `${name} failed`;
 }
 
 function pushResult(vm: Vm, L: number, value: HostResult): number {

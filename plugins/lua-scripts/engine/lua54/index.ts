@@ -72,7 +72,12 @@ export function createLua54Engine(options: Lua54Options): Engine {
 
   const finish = (run: ActiveRun, code: number | undefined): ScriptOutcome => {
     const error = failureOf(run, code);
-    const used = { instructions: run.instructions, ms: run.elapsedMs, memoryBytes: run.machine.arena.peak };
+    const used = {
+      instructions: run.instructions,
+      ms: run.elapsedMs,
+      memoryBytes: run.machine.arena.peak,
+      ...run.host.raw.used,
+    };
     const rest = { logs: run.logs, prints: run.prints, used };
     return error ? { kind: "error", error, ...rest } : { ...run.result, ...rest };
   };

@@ -1,0 +1,66 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { describe, expect, onTestFinished, test } from "vitest";
+
+const bun = join(dirname(createRequire(import.meta.url).resolve("bun/package.json")), "..", ".bin", "bun");
+const script = fileURLToPath(new URL("./_raw-process.ts", import.meta.url));
+
+describe.each([
+  ["Node", process.execPath],
+  ["Bun", bun],
+])("the process of db.raw for SQLite in %s", (_name, program) => {
+  test.each([
+    ["is killed", "SIGKILL"],
+    ["exits", "SIGTERM"],
+    ["closes its scripts", "SIGUSR2"],
+  ] as const)("works, and ends when the server %s", { timeout: 30_000 }, async (_how, signal) => {
+    const { server, line } = await start(program);
+    expect(JSON.parse(line)).toEqual(['[{"n":9007199254740993,"t":"x"}]', "error", "1", "1"]);
+    const [pid = 0, ...others] = await childrenOf(server.pid ?? 0);
+    expect(others).toEqual([]);
+    onTestFinished(() => void (existsSync(`/proc/${pid}`) && process.kill(pid, "SIGKILL")));
+    // It gets nothing of the environment that it does not need.
+    if (existsSync(`/proc/${pid}/environ`))
+      expect(readFileSync(`/proc/${pid}/environ`, "utf8")).not.toContain("SESSION_SECRET");
+    server.kill(signal);
+    await once(server, "exit");
+    expect(server.exitCode).toBe(signal === "SIGKILL" ? null : 0);
+    await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
+  });
+});
+
+async function start(program: string): Promise<{ server: ChildProcess; line: string }> {
+  const server = spawn(program, [script], {
+    env: { ...process.env, SESSION_SECRET: "x" },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  onTestFinished(() => void server.kill("SIGKILL"));
+  for await (const line of createInterface(server.stdout)) return { server, line };
+  throw new Error("the server ended");
+}
+
+async function childrenOf(parent: number): Promise<number[]> {
+  return (await processes()).filter((each) => each.parent === parent).map(({ pid }) => pid);
+}
+
+/** One that has ended may still be listed, where nobody asks how. */
+async function isRunning(pid: number): Promise<boolean> {
+  return (await processes()).some((each) => each.pid === pid && !each.state.startsWith("Z"));
+}
+
+async function processes(): Promise<{ pid: number; parent: number; state: string }[]> {
+  const { stdout } = await promisify(execFile)("ps", ["-A", "-o", "pid=,ppid=,stat="]);
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => {
+      const [pid, parent, state = ""] = line.trim().split(/\s+/);
+      return { pid: Number(pid), parent: Number(parent), state };
+    });
+}
