@@ -32,6 +32,7 @@ export function rawCall(
   const batch = keep(sql, backend, values.length > 0);
   const { limits, used, isPerCall } = budget;
   const left = limits.rawMilliseconds - (isPerCall ? 0 : used.rawMilliseconds);
+  budget.onCall();
   return raw(batch, values, {
     rawRows: limits.rawRows,
     rawBytes: limits.rawBytes,

@@ -33,7 +33,7 @@ export type LimitName = keyof Limits | "httpRequests" | "httpBytes";
 export type RawLimitName = "rawRows" | "rawBytes" | "rawMilliseconds";
 
 /** What cannot travel to a worker. */
-export type LocalPart = "onSegment" | "call" | "isAborted";
+export type LocalPart = "onSegment" | "onRaw" | "call" | "isAborted";
 
 /** A value of the script as the host sees it. Lua integers are bigints, floats are numbers, JSON null is null. */
 export type ScriptValue = undefined | null | boolean | bigint | number | string | ScriptTable;
@@ -74,6 +74,8 @@ export interface RawBudget {
   /** Rows and bytes of its largest call; the time of all, or of the longest where each has the whole limit. */
   used: Record<RawLimitName, number>;
   isPerCall: boolean;
+  /** Told before each call. */
+  onCall(): void;
 }
 
 /** Asks the main thread: a name and the arguments as a JSON array; the answer is JSON, or nothing for nil. */
@@ -140,6 +142,8 @@ export interface EngineRun {
    * free again (false), so that a watcher can see one that hangs.
    */
   onSegment?: (isRunning: boolean) => void;
+  /** Called before each `db.raw`, which may write. */
+  onRaw?: () => void;
 }
 
 export interface ScriptFailure {

@@ -12,8 +12,9 @@ export interface Task {
   isNested: boolean;
   /** A record or label on its way in, of which nobody lets more come than there is room for. */
   isArrival: boolean;
-  /** False for a run whose effects must not happen twice: it does not begin again once it has called the host. */
+  /** False for a run whose effects must not happen twice: it does not begin again once it has called. */
   isRepeatable: boolean;
+  /** It has called the host or `db.raw`. */
   hasCalled: boolean;
   /** The trigger; a validation has none. */
   name: string | undefined;
@@ -160,6 +161,11 @@ export function createSeat(
         return;
       case "call":
         return void call(message);
+      case "raw": {
+        const held = tasks.get(message.id);
+        if (held) held.task.hasCalled = true;
+        return;
+      }
       case "outcome":
         return finish(message.id, (task) => task.succeed(message.outcome));
       case "validation":

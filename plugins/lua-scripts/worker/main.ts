@@ -58,7 +58,8 @@ async function main(port: NonNullable<typeof parentPort>, setup: WorkerSetup): P
           try {
             const isAborted = (): boolean =>
               Atomics.load(signals, signal.aborted) === id || calls.isAborted(id);
-            const local = { onSegment: onSegment(id), call: calls.of(id), isAborted };
+            const onRaw = (): void => send({ kind: "raw", id });
+            const local = { onSegment: onSegment(id), onRaw, call: calls.of(id), isAborted };
             return { kind: "outcome", id, outcome: await engine.run({ ...run, ...local }) };
           } finally {
             calls.forget(id);

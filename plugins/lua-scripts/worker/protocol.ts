@@ -54,6 +54,8 @@ export type CallAnswer =
 export type FromWorker =
   | { kind: "ready" }
   | { kind: "call"; id: number; call: number; name: string; args: string }
+  /** The run is about to call `db.raw`. */
+  | { kind: "raw"; id: number }
   | { kind: "outcome"; id: number; outcome: ScriptOutcome }
   | { kind: "validation"; id: number; validation: Validation }
   | { kind: "failed"; id: number; message: string };

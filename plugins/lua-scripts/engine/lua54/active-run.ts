@@ -59,6 +59,7 @@ export function createActiveRun<M = Machine>(
         limits: request.limits,
         used: { rawRows: 0, rawBytes: 0, rawMilliseconds: 0 },
         isPerCall: request.isRawPerCall ?? false,
+        onCall: () => request.onRaw?.(),
       },
       module: (name) => sourceOf(builtIn, name) ?? sourceOf(request.modules ?? {}, name),
     },
