@@ -101,7 +101,7 @@ local function raw(fn, sql, params)
   if type(sql) ~= "string" then kit.fail(name(fn) .. ": BAD_INPUT: the statement must be a string") end
   local ok, result = pcall(kit.db.raw, sql, params)
   if ok then return result end
-  local forbidden = type(result) == "string" and string.find(result, "db.raw cannot reference", 1, true)
+  local forbidden = type(result) == "string" and string.find(result, "db.raw cannot ", 1, true)
   return kit.guard(name(fn), forbidden and "FORBIDDEN" or "DB_ERROR", error, result, 0)
 end
 local function identifier(fn, text)

@@ -56,6 +56,7 @@ describe("what db.raw refuses", () => {
       "SELECT 1 FROM main.'happyview_users'",
       "PRAGMA table_info = 'happyview_users'",
       "SELECT 1 AS 😀$a$, did FROM happyview_users AS x😀$a$",
+      "CREATE VIRTUAL TABLE x USING fts5(did, content='happyview_users')",
     ].map((sql): [string, string, readonly Dialect[]] => [sql, "happyview_users", sqlite]),
     ...[
       "SELECT 1; DO $$ BEGIN DELETE FROM happyview_users; END $$",
@@ -81,6 +82,9 @@ describe("what db.raw refuses", () => {
     ["SELECT * FROM ts_stat('SELECT 1')", "ts_stat", postgres],
     ["SELECT ts_rewrite('a'::tsquery, 'SELECT 1')", "ts_rewrite", postgres],
     ["SELECT dblink_exec('x', 'y')", "dblink_exec", postgres],
+    ["SELECT * FROM crosstab3('SELECT 1')", "crosstab3", postgres],
+    ["SELECT * FROM connectby('a', 'b', 'c', 'd', 0)", "connectby", postgres],
+    ["SELECT * FROM xpath_table('a', 'b', 'c', 'd', 'e') AS t(a int)", "xpath_table", postgres],
     [
       String.raw`SET standard_conforming_strings=off; SELECT 'a\' || ' AS k UNION ALL SELECT value FROM happyview_users --'`,
       "standard_conforming_strings",
@@ -117,6 +121,65 @@ describe("what db.raw refuses", () => {
     ["SELECT $a$ $b$", postgres],
   ])("%s", (sql, dialects) => {
     for (const dialect of dialects) expect(() => prepare(sql, dialect)).toThrow("db.raw could not parse SQL");
+  });
+});
+
+const made = "db.raw cannot run SQL that is put together at run time: give EXECUTE a single string";
+const language = (name: string): string =>
+  `db.raw cannot read functions in ${name}: write them in SQL or PL/pgSQL`;
+const body = "BEGIN EXECUTE 'DELETE FROM happy' || 'view_users'; END";
+
+describe("what db.raw refuses to run on Postgres, for it cannot read it", () => {
+  it.each([
+    [`DO $$ ${body} $$`, made],
+    [`DO LANGUAGE plpgsql $$ ${body} $$`, made],
+    [`SELECT 1; DO $$ ${body} $$`, made],
+    [`DO '${body.replaceAll("'", "''")}'`, made],
+    [`DO 'BEGIN EXEC'\n'UTE ''a'' || ''b''; END'`, made],
+    [`CREATE FUNCTION f() RETURNS void AS $$ ${body} $$ LANGUAGE plpgsql`, made],
+    [`CREATE OR REPLACE PROCEDURE f() LANGUAGE plpgsql AS $$ ${body} $$`, made],
+    [`DO $a$ BEGIN DO $b$ ${body} $b$; END $a$`, made],
+    [`DO $a$ BEGIN EXECUTE $b$ DO $c$ ${body} $c$ $b$; END $a$`, made],
+    [
+      `DO $a$ BEGIN EXECUTE $b$ CREATE FUNCTION f() RETURNS int AS $c$ ${body} $c$ LANGUAGE plpgsql $b$; END $a$`,
+      made,
+    ],
+    ["DO $$ DECLARE t text := 'a'; BEGIN EXECUTE t; END $$", made],
+    ["DO $$ BEGIN EXECUTE ('a' || 'b'); END $$", made],
+    ["DO $$ BEGIN EXECUTE 'a' COLLATE \"C\"; END $$", made],
+    ["DO $$ BEGIN EXECUTE format('DELETE FROM %I', 'x'); END $$", made],
+    ["DO $$ DECLARE function text; BEGIN EXECUTE function OPERATOR(pg_catalog.||) ''; END $$", made],
+    ["DO $$ DECLARE r record; BEGIN FOR r IN EXECUTE 'a' || 'b' LOOP END LOOP; END $$", made],
+    [
+      "CREATE FUNCTION f(q text) RETURNS SETOF text AS $$ BEGIN RETURN QUERY EXECUTE q; END $$ LANGUAGE plpgsql",
+      made,
+    ],
+    [
+      "CREATE FUNCTION f(q text) RETURNS int AS $$ BEGIN RETURN QUERY EXECUTE $1; END $$ LANGUAGE plpgsql",
+      made,
+    ],
+    ["DO LANGUAGE plperl $$ spi_exec_query('a' . 'b') $$", language("plperl")],
+    ["DO $$ x $$ LANGUAGE 'plpython3u'", language("plpython3u")],
+    ["CREATE FUNCTION f() RETURNS int AS 'x' LANGUAGE \"internal\"", language("internal")],
+    ["DO $a$ BEGIN DO LANGUAGE plperl $b$ x $b$; END $a$", language("plperl")],
+  ])("%s", (sql, message) => {
+    expect(() => prepare(sql, "postgres")).toThrow(message);
+  });
+
+  it.each([
+    "DO $$ BEGIN EXECUTE 'DELETE FROM mine'; END $$",
+    "DO $$ DECLARE n int; BEGIN EXECUTE ('SELECT $1') INTO n USING 1; END $$",
+    "DO $$ DECLARE r record; BEGIN FOR r IN EXECUTE $q$ SELECT 1 $q$ LOOP END LOOP; END $$",
+    "DO $$ BEGIN EXECUTE 'CREATE TRIGGER t BEFORE INSERT ON mine EXECUTE FUNCTION f()'; RAISE NOTICE 'to execute it'; END $$",
+    "DO $$ BEGIN INSERT INTO mine VALUES (1) ON CONFLICT DO NOTHING; RAISE NOTICE 'I''ll execute it'; END $$",
+    "DO $$ BEGIN GRANT EXECUTE ON FUNCTION f() TO PUBLIC; END $$",
+    "CREATE TRIGGER t BEFORE INSERT ON mine FOR EACH ROW EXECUTE FUNCTION f('execute it')",
+    "CREATE TABLE t (language text, note text DEFAULT 'do execute it')",
+    "PREPARE p AS SELECT 1; EXECUTE p",
+    "CREATE FUNCTION f(language text) RETURNS int AS $$ SELECT 1 $$ LANGUAGE sql",
+    "SELECT 'EXECUTE it', $$ EXECUTE it $$",
+  ])("but takes %s", (sql) => {
+    expect(prepare(sql, "postgres").replaceAll(" ; ", "; ")).toBe(sql);
   });
 });
 
