@@ -12,6 +12,7 @@ import {
   sortOf,
 } from "./db-options.ts";
 import { rawCall, type RawRun } from "./db-raw.ts";
+import { envelopesJson, envelopesStatement, urisOf, type Envelope } from "./db-envelopes.ts";
 import {
   backlinksStatement,
   byUriStatement,
@@ -33,7 +34,7 @@ export interface StoredRecord {
 export interface RecordReader {
   backend: Dialect;
   /** `sql` has `?` for each value, and as many forms as scripts ask for. */
-  records(sql: string, params: readonly (string | number)[]): StoredRecord[] | Promise<StoredRecord[]>;
+  records<Row = StoredRecord>(sql: string, params: readonly (string | number)[]): Row[] | Promise<Row[]>;
   count(sql: string, params: readonly (string | number)[]): bigint | Promise<bigint>;
   /** Runs statements of a script's own on a connection that may write. */
   raw: RawRun;
@@ -95,6 +96,16 @@ export function createDb(reader: RecordReader): HostApi {
     },
     "db.raw": ([sql, params], run) => rawCall(requiredText(sql), params, reader, run.raw),
     "db.backend": () => reader.backend,
+    "kit.envelopes": ([given]) => {
+      const uris = urisOf(given);
+      if (uris.length === 0) return { json: "[]" };
+      const { sql, params } = envelopesStatement(uris);
+      return answer(
+        "DB query failed",
+        () => reader.records<Envelope>(sql, params),
+        (rows): HostResult => ({ json: envelopesJson(rows, uris) }),
+      );
+    },
   };
 }
 

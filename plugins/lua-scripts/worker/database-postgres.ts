@@ -1,5 +1,5 @@
 import postgres from "postgres";
-import type { RecordReader, StoredRecord } from "../api/db.ts";
+import type { RecordReader } from "../api/db.ts";
 import type { RawParam } from "../api/db-raw.ts";
 import {
   answerRaw,
@@ -57,7 +57,7 @@ export function openPostgresReader(url: string): RecordReader {
   };
   return {
     backend: "postgres",
-    records: (text, params) => run<StoredRecord>(text, params),
+    records: run,
     count: async (text, params) => BigInt((await run<{ n: string }>(text, params))[0]?.n ?? 0),
     raw: (batch, params, limits) => runBatch(sql, batch, params, limits),
     close: () => sql.end({ timeout: 1 }),

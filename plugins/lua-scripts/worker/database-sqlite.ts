@@ -1,4 +1,4 @@
-import type { RecordReader, StoredRecord } from "../api/db.ts";
+import type { RecordReader } from "../api/db.ts";
 import { createRawClient } from "./raw-client.ts";
 import { createSqliteStatements } from "./sqlite-statements.ts";
 
@@ -8,7 +8,8 @@ export function openSqliteReader(file: string, rawProcess: string): RecordReader
   const client = createRawClient(file, rawProcess);
   return {
     backend: "sqlite",
-    records: (sql, params) => reader.prepare<StoredRecord>(sql).all(...params),
+    records: <Row>(sql: string, params: readonly (string | number)[]) =>
+      reader.prepare<Row>(sql).all(...params),
     count: (sql, params) => BigInt(reader.prepare<{ n: number }>(sql).get(...params)?.n ?? 0),
     raw: client.run,
     close() {

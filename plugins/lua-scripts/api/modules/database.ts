@@ -2,22 +2,7 @@
 export const databaseModules: Readonly<Record<string, string>> = {
   "happyview.envelopes": String.raw`
 local kit = ...
-local columns = "SELECT uri, did, collection, rkey, cid, indexed_at, record FROM happyview_records WHERE uri IN ("
-local function given(text) if text == "" then return nil end return text end
--- The rows of these URIs, in their order.
-return function(uris)
-  if #uris == 0 then return kit.toarray({}) end
-  local marks, found, list = {}, {}, {}
-  for i = 1, #uris do marks[i] = "$" .. i end
-  for _, row in ipairs(kit.db.raw(columns .. table.concat(marks, ", ") .. ")", uris)) do
-    found[row.uri] = {
-      uri = row.uri, did = row.did, collection = row.collection, rkey = row.rkey,
-      cid = given(row.cid), indexed_at = given(row.indexed_at), record = kit.decode(row.record),
-    }
-  end
-  for i = 1, #uris do list[#list + 1] = found[uris[i]] end
-  return kit.toarray(list)
-end
+return kit.envelopes
 `,
   "happyview.db": String.raw`
 local kit = ...

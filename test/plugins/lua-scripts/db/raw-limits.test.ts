@@ -107,6 +107,25 @@ describe.each(subjects)("the limits of db.raw on $name with $engine", ({ databas
     expect(outcome.used.rawMilliseconds).toBeLessThanOrEqual(600);
   });
 
+  it("is nothing that the modules of version 3 use for their records", async () => {
+    const row = "'at://a/b/c', 'a', 'b', 'c', '{\"n\":[]}', '', '2026', '2026'";
+    await pool.database.run(
+      `INSERT INTO happyview_records (uri, did, collection, rkey, record, cid, indexed_at, created_at) VALUES (${row})`,
+    );
+    const code = "return require('happyview.db').records('b'):run().records";
+    const outcome = await pool.query(code, { limits: { rawRows: 0 } });
+    const record = {
+      uri: "at://a/b/c",
+      did: "a",
+      collection: "b",
+      rkey: "c",
+      indexed_at: "2026",
+      record: { n: [] },
+    };
+    expect(outcome).toMatchObject({ kind: "value", used: { rawMilliseconds: 0 } });
+    expect(outcome.kind === "value" && JSON.parse(outcome.json)).toEqual([record]);
+  });
+
   it("leaves other scripts of the thread alone", async () => {
     const limits = { rawMilliseconds: 700 };
     const busy =
