@@ -31,6 +31,8 @@ export function settingsAdmin(
     { permission, body: z.object({ value: z.string() }) },
     async ({ params, body, caller }) => {
       const key = params["key"] ?? "";
+      const problem = settings.problem(key, body.value);
+      if (problem !== undefined) throw new HttpError(400, problem);
       await settings.put(key, body.value);
       events.emit({
         type: "setting.updated",

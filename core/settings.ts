@@ -10,6 +10,8 @@ export interface SettingDefinition {
   /** The environment variable that is used where nothing is stored. */
   env?: string;
   default?: string;
+  /** What is wrong with a value, as admins are told who try to store it. One that is there all the same does not count. */
+  problem?(value: string): string | undefined;
 }
 
 export interface Settings {
@@ -18,6 +20,8 @@ export interface Settings {
   get(key: string): string | undefined;
   /** True when the value in force is `true`, whatever its case. */
   isOn(key: string): boolean;
+  /** What is wrong with a value for the setting, said by its definition. */
+  problem(key: string, value: string): string | undefined;
   put(key: string, value: string): Promise<void>;
   /** False when no row is stored. */
   remove(key: string): Promise<boolean>;
@@ -37,8 +41,11 @@ export async function createSettings(
     const name = definitions.get(key)?.env;
     return name === undefined ? undefined : env[name];
   };
+  const problem = (key: string, value: string): string | undefined => definitions.get(key)?.problem?.(value);
   const get = (key: string): string | undefined =>
-    stored.get(key) ?? fromEnv(key) ?? configured[key] ?? definitions.get(key)?.default;
+    [stored.get(key), fromEnv(key), configured[key]].find(
+      (value) => value !== undefined && problem(key, value) === undefined,
+    ) ?? definitions.get(key)?.default;
 
   return {
     define(definition) {
@@ -50,6 +57,7 @@ export async function createSettings(
       definitions.set(definition.key, definition);
     },
     get,
+    problem,
     isOn: (key) => get(key)?.toLowerCase() === "true",
     async put(key, value) {
       const row = { key, value, updated_at: clock.timestamp() };

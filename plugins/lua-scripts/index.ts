@@ -6,6 +6,7 @@ import { jobs } from "../jobs/index.ts";
 import { scriptsAdmin } from "./admin.ts";
 import { loadSigner } from "./attestation/key.ts";
 import { createAttempts } from "./attempts.ts";
+import { createBudgets } from "./budgets.ts";
 import type { Limits } from "./engine/engine.ts";
 import type { EngineName } from "./worker/protocol.ts";
 import { createPool, type Pool } from "./engine/pool.ts";
@@ -32,8 +33,10 @@ export interface LuaScriptsOptions {
   /** Threads that run scripts. @default one less than the cores, between 2 and 4 */
   workers?: number;
   /**
-   * What one run may use. @default 50 million instructions, 64 MiB, 10 s for queries and 30 s for records; of `db.raw`
-   * 10,000 rows and 32 MiB a call and 10 s in all, or a call in jobs
+   * What one run may use. The settings `script_instruction_limit` and, for queries and procedures,
+   * `script_wall_clock_seconds` win over it where they are stored or in the environment; jobs have neither limit.
+   * @default 50 million instructions, 64 MiB, 10 s for queries and 30 s for records; of `db.raw` 10,000 rows and 32 MiB
+   * a call and 10 s in all, or a call in jobs
    */
   limits?: Partial<Limits>;
   /** Waits between the attempts of a record script, in milliseconds. @default [1000, 2000, 4000] */
@@ -85,7 +88,8 @@ export const luaScripts = definePlugin({
       maxResponseBytes: maxBlobBytes,
     });
     const signer = options.attestation === false ? undefined : await loadSigner(app);
-    const host = { app, scripts, fetch, blobFetch, jobs, signer };
+    const budgets = createBudgets(app);
+    const host = { app, scripts, budgets, fetch, blobFetch, jobs, signer };
     const pool = createHostedPool(bare, host);
     const variables = await createVariables(app);
     const reports = createReports(app, variables);

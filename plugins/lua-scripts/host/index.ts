@@ -6,6 +6,7 @@ import type { ScriptRun } from "../engine/script-run.ts";
 import type { Signer } from "../attestation/signer.ts";
 import { jobsFunctions } from "../job.ts";
 import { modulesOf } from "../modules.ts";
+import type { Budgets } from "../budgets.ts";
 import type { Scripts } from "../scripts.ts";
 import { actorOf, type Actor } from "./actor.ts";
 import { atprotoFunctions } from "./atproto.ts";
@@ -19,6 +20,7 @@ import { xrpcFunctions } from "./xrpc.ts";
 export interface HostParts {
   app: Pick<PluginApp, "clock" | "db" | "identity" | "lexicons" | "log" | "records" | "xrpc">;
   scripts: Scripts;
+  budgets: Budgets;
   fetch: ScriptFetch;
   /** For the blobs of accounts, from their hosts. */
   blobFetch: ScriptFetch;
@@ -37,7 +39,7 @@ export interface HostedPool extends Omit<Pool, "run"> {
 }
 
 export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
-  const { app, scripts, fetch, blobFetch, jobs, signer } = parts;
+  const { app, scripts, budgets, fetch, blobFetch, jobs, signer } = parts;
   const blobsOf = createBlobs({ identity: app.identity, fetch: blobFetch });
   const functionsOf = (actor: Actor): HostFunctions => ({
     ...recordFunctions(app, actor),
@@ -62,6 +64,7 @@ export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
         .run(
           {
             ...run,
+            limits: { ...budgets(run.kind), ...run.limits },
             ...(modules ? { script: { ...run.script, modules } } : {}),
             hasPdsAuth: actor.session !== undefined,
             hasSigner: signer !== undefined,
