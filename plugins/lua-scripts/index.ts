@@ -10,7 +10,7 @@ import { createBudgets } from "./budgets.ts";
 import type { Limits } from "./engine/engine.ts";
 import type { EngineName } from "./worker/protocol.ts";
 import { createPool, type Pool } from "./engine/pool.ts";
-import { maxBlobBytes } from "./host/blobs.ts";
+import { createBlobs, maxBlobBytes } from "./host/blobs.ts";
 import { createHostedPool } from "./host/index.ts";
 import { createScriptFetch } from "./host/outgoing.ts";
 import type { PdsWriter } from "./host/pds.ts";
@@ -47,6 +47,8 @@ export interface LuaScriptsOptions {
      * `*` for every host. The environment variable SCRIPT_HTTP_ALLOW (comma-separated) wins. @default none
      */
     allow?: readonly string[];
+    /** What one request may take in milliseconds, with its redirects and its body; in jobs at least ten minutes. @default 30_000 */
+    timeoutMs?: number;
   };
   /** Writes to the repos of callers, for `Record:save()` in procedures. @default the sessions of dpopSessions(); without it `Record` works locally only */
   pds?: PdsWriter;
@@ -89,7 +91,9 @@ export const luaScripts = definePlugin({
     });
     const signer = options.attestation === false ? undefined : await loadSigner(app);
     const budgets = createBudgets(app);
-    const host = { app, scripts, budgets, fetch, blobFetch, jobs, signer };
+    const blobs = createBlobs({ identity: app.identity, fetch: blobFetch });
+    const httpTimeoutMs = options.http?.timeoutMs;
+    const host = { app, scripts, budgets, fetch, httpTimeoutMs, blobs, jobs, signer };
     const pool = createHostedPool(bare, host);
     const variables = await createVariables(app);
     const reports = createReports(app, variables);

@@ -3,7 +3,7 @@ import type { IdentityResolver } from "../../../core/identity/resolve.ts";
 import { ScriptError } from "../engine/engine.ts";
 import type { HostFunctions } from "../engine/host.ts";
 import type { Actor } from "./actor.ts";
-import { countRequest, type HttpUse } from "./http.ts";
+import { countRequest, type HttpAllowance } from "./http.ts";
 import type { ScriptFetch } from "./outgoing.ts";
 
 /** The largest blob that is read; the hosts of the network take up to 100 MB for video, 1 to 5 MB for the rest. */
@@ -39,15 +39,19 @@ export interface RunBlobs {
   release(): void;
 }
 
+/** The blobs of each run. */
+export type Blobs = (actor: Actor, allowance: HttpAllowance) => RunBlobs;
+
+/** One for the process: what runs hold together is counted here. */
 export function createBlobs({
   identity,
   fetch,
   maxHeldBytes = 256 * 1024 * 1024,
   maxKeptBytes = 64 * 1024 * 1024,
-}: BlobParts): (actor: Actor, used: HttpUse) => RunBlobs {
+}: BlobParts): Blobs {
   /** Of all runs, with what is still arriving. */
   let heldBytes = 0;
-  return (actor, used) => {
+  return (actor, allowance) => {
     const blobs: Blob[] = [];
     /** Those with bytes, the oldest first. */
     const kept = new Set<Blob>();
@@ -73,7 +77,12 @@ export function createBlobs({
     async function request({ did, cid }: Blob, signal: AbortSignal): Promise<Response> {
       const pds = await identity.pds(did);
       const url = `${pds}/xrpc/com.atproto.sync.getBlob?${new URLSearchParams({ did, cid })}`;
-      const response = await fetch(url, { method: "GET", headers: {}, signal });
+      const response = await fetch(url, {
+        method: "GET",
+        headers: {},
+        signal,
+        timeoutMs: allowance.timeoutMs,
+      });
       if (response.ok) return response;
       await response.body?.cancel();
       throw new Error(`PDS returned ${response.status}`);
@@ -85,7 +94,7 @@ export function createBlobs({
       let size = 0;
       try {
         for await (const chunk of body ?? []) {
-          used.httpBytes += chunk.length;
+          allowance.used.httpBytes += chunk.length;
           makeRoom(size + chunk.length, chunk.length);
           if (heldBytes + chunk.length > maxHeldBytes)
             throw new Error("scripts hold too many blobs at once; try again later");
@@ -133,7 +142,7 @@ export function createBlobs({
     ): Promise<T> {
       blob.uses++;
       try {
-        if (!blob.bytes && !blob.loading) countRequest(used);
+        if (!blob.bytes && !blob.loading) countRequest(allowance);
         return await use(blob.bytes ?? (await (blob.loading ??= download(blob, signal))));
       } finally {
         blob.uses--;

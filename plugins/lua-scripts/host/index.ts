@@ -10,9 +10,9 @@ import type { Budgets } from "../budgets.ts";
 import type { Scripts } from "../scripts.ts";
 import { actorOf, type Actor } from "./actor.ts";
 import { atprotoFunctions } from "./atproto.ts";
-import { createBlobs } from "./blobs.ts";
+import type { Blobs } from "./blobs.ts";
 import { attestationFunctions, signedRepository } from "./attestation.ts";
-import { httpFunctions, httpLimits } from "./http.ts";
+import { httpAllowance, httpFunctions } from "./http.ts";
 import type { ScriptFetch } from "./outgoing.ts";
 import { recordFunctions } from "./records.ts";
 import { xrpcFunctions } from "./xrpc.ts";
@@ -22,8 +22,10 @@ export interface HostParts {
   scripts: Scripts;
   budgets: Budgets;
   fetch: ScriptFetch;
-  /** For the blobs of accounts, from their hosts. */
-  blobFetch: ScriptFetch;
+  /** What a request of a run may take, jobs excepted. @default 30_000 */
+  httpTimeoutMs?: number | undefined;
+  /** Of all pools: they share what is held. */
+  blobs: Blobs;
   jobs?: JobsApi | undefined;
   signer?: Signer | undefined;
 }
@@ -39,8 +41,7 @@ export interface HostedPool extends Omit<Pool, "run"> {
 }
 
 export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
-  const { app, scripts, budgets, fetch, blobFetch, jobs, signer } = parts;
-  const blobsOf = createBlobs({ identity: app.identity, fetch: blobFetch });
+  const { app, scripts, budgets, fetch, httpTimeoutMs, jobs, signer } = parts;
   const functionsOf = (actor: Actor): HostFunctions => ({
     ...recordFunctions(app, actor),
     ...xrpcFunctions(app, actor),
@@ -51,10 +52,10 @@ export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
     ...pool,
     async run(run, { actor = actorOf(run), host, ...options } = {}) {
       const modules = modulesOf(run.script.body, scripts);
-      const used = { httpRequests: 0, httpBytes: 0 };
-      const blobs = blobsOf(actor, used);
+      const allowance = httpAllowance(run.kind, httpTimeoutMs);
+      const blobs = parts.blobs(actor, allowance);
       const functions = {
-        ...httpFunctions(fetch, used),
+        ...httpFunctions(fetch, allowance),
         ...attestationFunctions(signer, signedRepository(run, actor)),
         ...blobs.functions,
         ...functionsOf(actor),
@@ -74,8 +75,8 @@ export function createHostedPool(pool: Pool, parts: HostParts): HostedPool {
         .finally(blobs.release);
       return {
         ...outcome,
-        used: { ...outcome.used, ...used },
-        limits: { ...outcome.limits, ...httpLimits },
+        used: { ...outcome.used, ...allowance.used },
+        limits: { ...outcome.limits, ...allowance.limits },
       };
     },
   };

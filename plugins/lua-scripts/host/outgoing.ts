@@ -1,4 +1,5 @@
-import { safeFetchWrap } from "@atproto-labs/fetch-node";
+import { safeFetchWrap, unicastLookup } from "@atproto-labs/fetch-node";
+import { Agent } from "undici";
 import { explain } from "../../../core/errors.ts";
 import { requirePublic } from "../../../core/http/private-address.ts";
 
@@ -10,6 +11,8 @@ export interface ScriptRequest {
   headers: Readonly<Record<string, string>>;
   body?: string | undefined;
   signal: AbortSignal;
+  /** For everything: redirects, and the body of the answer. */
+  timeoutMs: number;
 }
 
 export interface ScriptFetchOptions {
@@ -17,8 +20,6 @@ export interface ScriptFetchOptions {
   allow: readonly string[];
   /** @default 100 MB */
   maxResponseBytes?: number;
-  /** @default 30_000 */
-  timeoutMs?: number;
 }
 
 const maxRedirects = 10;
@@ -29,16 +30,17 @@ const secretHeaders = /^(authorization|cookie|proxy-authorization)$/i;
  * again after every redirect: private, loopback and link-local ones are refused unless the config lists the host.
  */
 export function createScriptFetch(options: ScriptFetchOptions): ScriptFetch {
-  const { allow, maxResponseBytes = 100_000_000, timeoutMs = 30_000 } = options;
+  const { allow, maxResponseBytes = 100_000_000 } = options;
   const wrap = (isOpen: boolean): typeof globalThis.fetch =>
     safeFetchWrap({
+      fetch: patientFetch(isOpen),
       ssrfProtection: !isOpen,
       allowPrivateIps: isOpen,
       allowHttp: true,
       allowIpHost: true,
       allowCustomPort: true,
       forbiddenDomainNames: [],
-      timeout: timeoutMs,
+      timeout: Number.POSITIVE_INFINITY,
       responseMaxSize: maxResponseBytes,
     });
   const guarded = wrap(false);
@@ -59,12 +61,12 @@ export function createScriptFetch(options: ScriptFetchOptions): ScriptFetch {
     }
   };
 
-  return async (address, { method, headers, body, signal }) => {
+  return async (address, { method, headers, body, signal, timeoutMs }) => {
     let url = new URL(address);
     let init: RequestInit = {
       method,
       headers,
-      signal,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
       redirect: "manual",
       ...(body === undefined ? {} : { body }),
     };
@@ -79,6 +81,19 @@ export function createScriptFetch(options: ScriptFetchOptions): ScriptFetch {
       url = next;
     }
   };
+}
+
+/** Without the 300 s that Node and Bun wait at most for an answer: how long a request may take is said with it. */
+function patientFetch(isOpen: boolean): typeof globalThis.fetch {
+  const dispatcher = new Agent({
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    // In the place of the agent that checks addresses: this one must do it too.
+    ...(isOpen ? {} : { connect: { lookup: unicastLookup } }),
+  });
+  // `dispatcher` is for Node, `timeout` for Bun; the types know neither of this undici.
+  const options: object = { dispatcher, timeout: false };
+  return (input, init) => globalThis.fetch(input, { ...init, ...options });
 }
 
 /** What the next request still carries: no body where the method becomes GET, no credentials to another origin. */

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { anonymous } from "../../../../core/http/caller.ts";
 import { createBlobs, type RunBlobs } from "../../../../plugins/lua-scripts/host/blobs.ts";
 import type { JsonValue } from "../../../../plugins/lua-scripts/engine/host.ts";
-import type { HttpUse } from "../../../../plugins/lua-scripts/host/http.ts";
+import { httpAllowance, type HttpUse } from "../../../../plugins/lua-scripts/host/http.ts";
 import { createScriptFetch } from "../../../../plugins/lua-scripts/host/outgoing.ts";
 import type { PdsSession } from "../../../../plugins/lua-scripts/host/pds.ts";
 
@@ -46,12 +46,18 @@ interface Sizes {
 
 const nothing = (): HttpUse => ({ httpRequests: 0, httpBytes: 0 });
 
-function open(sizes: Sizes = {}): (used?: HttpUse, session?: PdsSession) => RunBlobs {
+function open(
+  sizes: Sizes = {},
+  kind: "query" | "job" = "query",
+): (used?: HttpUse, session?: PdsSession) => RunBlobs {
   const fetch = createScriptFetch({ allow: ["127.0.0.1"], maxResponseBytes: 100 });
   const identity = { pds: async () => pds };
   const blobsOf = createBlobs({ identity, fetch, ...sizes });
   return (used = nothing(), session = undefined) =>
-    blobsOf({ caller: anonymous, nesting: 0, ...(session ? { session } : {}) }, used);
+    blobsOf(
+      { caller: anonymous, nesting: 0, ...(session ? { session } : {}) },
+      { ...httpAllowance(kind), used },
+    );
 }
 
 const context = { signal: new AbortController().signal };
@@ -114,6 +120,13 @@ test("a run keeps so many bytes; older blobs are downloaded anew when they are u
 test("a run copies more than all runs may hold", async () => {
   const run = open({ maxHeldBytes: 10 })();
   for (let id = 0; id < 20; id++) expect(await download(run, "6")).toMatchObject({ id, size: 6 });
+});
+
+test("a hundred downloads a run; a job copies as many as there are", async () => {
+  const [query, job] = [open()(), open({}, "job")()];
+  for (let id = 0; id < 100; id++) await download(query, "1");
+  await expect(download(query, "1")).rejects.toThrow("a run may make 100 requests");
+  for (let id = 0; id < 101; id++) expect(await download(job, "1")).toMatchObject({ id });
 });
 
 test("what is being uploaded counts until it is", async () => {

@@ -1,8 +1,12 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { httpFunctions } from "../../../../plugins/lua-scripts/host/http.ts";
-import { createScriptFetch } from "../../../../plugins/lua-scripts/host/outgoing.ts";
+import {
+  httpAllowance,
+  httpFunctions,
+  type HttpAllowance,
+} from "../../../../plugins/lua-scripts/host/http.ts";
+import { createScriptFetch, type ScriptFetch } from "../../../../plugins/lua-scripts/host/outgoing.ts";
 import { openBench, startBench, value, type Bench } from "./_bench.ts";
 
 let server: Server;
@@ -132,19 +136,29 @@ describe("requests", () => {
   });
 });
 
+/** As `http.get` of a run asks. */
+async function get(path: string, fetch: ScriptFetch, allowance: HttpAllowance): Promise<unknown> {
+  const given = [{ method: "get", url: url(path), headers: {} }];
+  return httpFunctions(fetch, allowance)["http.request"]?.(given, { signal: new AbortController().signal });
+}
+
 describe("budgets", () => {
   const tooMany = { errorType: "runtime", message: "HTTP request failed: a run may make 100 requests" };
 
   test.each([
     ["of a declared length", "/large", { maxResponseBytes: 1000 }, /^HTTP (request|read body) failed: /],
     ["without an answer in time", "/stall", { timeoutMs: 50 }, /^HTTP request failed: /],
-  ])("a response %s is given up", async (_name, path, limits, message) => {
-    const used = { httpRequests: 0, httpBytes: 0 };
-    const request = httpFunctions(createScriptFetch({ allow: ["*"], ...limits }), used)["http.request"];
-    const asked = request?.([{ method: "get", url: url(path), headers: {} }], {
-      signal: new AbortController().signal,
-    });
+  ])("a response %s is given up", async (_name, path, given, message) => {
+    const { timeoutMs, ...size }: { timeoutMs?: number; maxResponseBytes?: number } = given;
+    const asked = get(path, createScriptFetch({ allow: ["*"], ...size }), httpAllowance("query", timeoutMs));
     await expect(asked).rejects.toThrow(message);
+  });
+
+  test("a job makes as many as it likes", async () => {
+    const allowance = httpAllowance("job");
+    const fetch = createScriptFetch({ allow: ["*"] });
+    for (let i = 0; i < 101; i++) await get("/echo", fetch, allowance);
+    expect(allowance.used.httpRequests).toBe(101);
   });
 
   test("a hundred requests a run", async () => {
