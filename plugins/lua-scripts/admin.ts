@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { HttpError, json, type PluginApp } from "../../core/index.ts";
+import { codemodAdmin, migrationState } from "./codemod.ts";
 import type { Pool } from "./engine/pool.ts";
 import type { ScriptRow, Scripts } from "./scripts.ts";
 import { parseTrigger } from "./triggers.ts";
@@ -17,11 +18,8 @@ const patch = z.object({
 });
 
 /** `/admin/scripts` (lua §6.2). A script put here acts at once. */
-export function scriptsAdmin(
-  { admin, events }: Pick<PluginApp, "admin" | "events">,
-  scripts: Scripts,
-  pool: Pool,
-): void {
+export function scriptsAdmin(app: Pick<PluginApp, "admin" | "events">, scripts: Scripts, pool: Pool): void {
+  const { admin, events } = app;
   const existing = (id: string | undefined): ScriptRow => {
     const row = scripts.list().find((script) => script.id === id);
     if (!row) throw new HttpError(404, `script '${id}' not found`);
@@ -85,12 +83,9 @@ export function scriptsAdmin(
     await scripts.remove(id);
     events.emit({ type: "script.deleted", actor: caller.did, subject: id });
   });
+  codemodAdmin(app, existing);
 }
 
-function toView({
-  origin: _origin,
-  config_hash: _hash,
-  ...row
-}: ScriptRow): Omit<ScriptRow, "origin" | "config_hash"> {
-  return row;
+function toView({ origin: _origin, config_hash: _hash, ...row }: ScriptRow) {
+  return { ...row, ...migrationState(row) };
 }
