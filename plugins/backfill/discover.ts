@@ -72,7 +72,8 @@ export async function collectionsOf(db: Database, jobId: string): Promise<string
   return rows.map(({ collection }) => collection);
 }
 
-async function isLeft(db: Database, jobId: string): Promise<boolean> {
+/** Whether somebody may still be found. */
+export async function isLeft(db: Database, jobId: string): Promise<boolean> {
   const row = await db.get(
     "SELECT 1 AS one FROM happyview_backfill_discovery WHERE job_id = ? AND status = 'pending' LIMIT 1",
     [jobId],

@@ -96,7 +96,7 @@ export const backfill = definePlugin({
       pollMs,
       run: (jobId, method) =>
         method === "archive" && archive
-          ? startArchiveRun({ app, db, pipeline, archive, jobs, hub, leaseMs, jobId })
+          ? startArchiveRun({ app, db, pipeline, archive, jobs, hub, leaseMs, coolDownMs, jobId })
           : startRun({
               app,
               db,

@@ -15,6 +15,8 @@ export interface PlanInput {
   /** The method of the config, which a job overrides. */
   configured: Method | undefined;
   hasArchive: boolean;
+  /** The job has read its collections to their end: what is left is single accounts. */
+  isSwept: boolean;
 }
 
 /**
@@ -24,23 +26,35 @@ export interface PlanInput {
 const manyCollections = 4;
 
 /** Chooses how a job fetches. */
-export function plan({ job, collections, configured, hasArchive }: PlanInput): Plan {
+export function plan(input: PlanInput): Plan {
+  const { job, configured } = input;
   const asked = job.method ?? configured;
-  if (asked === "archive" && !hasArchive)
+  const isAsked = job.method ? "the job asks for it" : "the config asks for it";
+  if (asked && asked !== "archive") return { method: asked, why: isAsked };
+  const obstacle = obstacleToArchive(input);
+  if (!obstacle)
     return {
-      method: "listRecords",
-      why: "an archive was asked for, but none is configured: set `archive` of backfill()",
+      method: "archive",
+      why: asked ? isAsked : "an archive is configured and the job covers whole collections",
     };
-  if (asked) return { method: asked, why: job.method ? "the job asks for it" : "the config asks for it" };
-  if (hasArchive && job.dids === null)
-    return { method: "archive", why: "an archive is configured and the job covers whole collections" };
-  if (collections.length >= manyCollections)
+  const { method, why } = ofHosts(input.collections.length);
+  return { method, why: asked ? `${obstacle}; ${why}` : why };
+}
+
+function obstacleToArchive({ job, hasArchive, isSwept }: PlanInput): string | undefined {
+  if (!hasArchive) return "an archive was asked for, but none is configured: set `archive` of backfill()";
+  if (job.dids !== null) return "an archive is read for whole collections, not for single accounts";
+  return isSwept ? "the archive is read, and what it lacks is asked of the hosts" : undefined;
+}
+
+function ofHosts(count: number): Plan {
+  if (count >= manyCollections)
     return {
       method: "getRepo",
-      why: `${collections.length} collections of each repo: one signed export takes fewer requests than their pages`,
+      why: `${count} collections of each repo: one signed export takes fewer requests than their pages`,
     };
   return {
     method: "listRecords",
-    why: `${collections.length === 1 ? "one collection" : `${collections.length} collections`} of each repo: its pages are smaller than the whole repo`,
+    why: `${count === 1 ? "one collection" : `${count} collections`} of each repo: its pages are smaller than the whole repo`,
   };
 }

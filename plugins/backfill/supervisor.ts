@@ -1,10 +1,11 @@
 import { explain } from "../../core/errors.ts";
 import type { PluginApp } from "../../core/index.ts";
 import type { Database } from "../../core/db/database.ts";
+import { isLeft } from "./discover.ts";
 import { countersOf, type Hub } from "./hub.ts";
 import type { Jobs } from "./jobs.ts";
-import type { JobRow } from "./job.ts";
-import { plan, type Method } from "./plan.ts";
+import { toView, type JobRow } from "./job.ts";
+import { plan, type Method, type Plan } from "./plan.ts";
 import type { Run } from "./run.ts";
 import type { Units } from "./units.ts";
 
@@ -57,9 +58,9 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     const run = parts.run(id, method);
     runs.set(id, run);
     void run.over.then(async () => {
-      runs.delete(id);
       if (!isClosed)
         await rest(id).catch((error) => app.log.warn("a backfill waits", { error: explain(error) }));
+      runs.delete(id);
       // Whatever is left is another process' or comes back when its lease ends.
     });
   }
@@ -72,8 +73,7 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
       ended(await jobs.fail(job.id, `no record-type lexicon registered for collection '${collection}'`));
       return undefined;
     }
-    const chosen = plan({ job, collections, configured: parts.configured, hasArchive: parts.hasArchive });
-    await jobs.setPlan(job.id, chosen);
+    const chosen = await planOf(job, collections);
     if (job.stage !== "pending") return chosen.method;
     const dids = job.dids === null ? undefined : (JSON.parse(job.dids) as string[]); // written by create()
     await db.transaction(async (tx) => {
@@ -90,6 +90,18 @@ export function createSupervisor(parts: SupervisorParts): Supervisor {
     if (collections.length > 0) return chosen.method;
     ended(await jobs.complete(job.id, "no backfill-eligible collections"));
     return undefined;
+  }
+
+  /** What was begun goes on as it was planned, whatever the config says by now: its progress is of that method. */
+  async function planOf(job: JobRow, collections: readonly string[]): Promise<Plan> {
+    const { configured, hasArchive } = parts;
+    const hasBegun = job.stage !== "pending";
+    const known = hasBegun ? toView(job).plan : null;
+    if (known && known.method !== "archive") return known;
+    const isSwept = hasBegun && !(await isLeft(db, job.id)) && (await units.left(job.id)) > 0;
+    const chosen = plan({ job, collections, configured, hasArchive, isSwept });
+    await jobs.setPlan(job.id, chosen);
+    return chosen;
   }
 
   async function rest(id: string): Promise<void> {

@@ -29,6 +29,8 @@ export interface ArchivedEvent {
 export interface Stretch {
   /** In the order of their seqs. */
   events: ArchivedEvent[];
+  /** The account of each wanted row that cannot be read. */
+  unreadable: string[];
   /** All wanted events up to here have been given out, with this stretch. */
   throughSeq: number;
   /** When the server stored what is there; undefined before the first block. */
@@ -38,6 +40,8 @@ export interface Stretch {
   /** Of this sweep so far. */
   totals: Readonly<SweepTotals>;
 }
+
+type Taken = Pick<Stretch, "events" | "unreadable">;
 
 export interface SweepTotals {
   /** Compressed blocks. */
@@ -99,28 +103,30 @@ export function createArchive(parts: ArchiveParts): Archive {
       let reached = afterSeq;
       let witnessedUs: number | undefined;
 
-      function toStretch(events: ArchivedEvent[], through: number, tip: number): Stretch {
+      function toStretch(taken: Taken, through: number, tip: number): Stretch {
         reached = Math.max(reached, Math.min(through, tip));
-        return { events, throughSeq: reached, witnessedUs, tipSeq: tip, totals: { ...totals } };
+        return { ...taken, throughSeq: reached, witnessedUs, tipSeq: tip, totals: { ...totals } };
       }
 
-      function take({ block, bytes }: Unpacked): ArchivedEvent[] {
+      function take({ block, bytes }: Unpacked): Taken {
         totals.bytes += bytes;
         totals.blocks += 1;
         totals.rows += block.count;
         witnessedUs = block.lastWitnessedUs ?? witnessedUs;
         const events: ArchivedEvent[] = [];
+        const unreadable: string[] = [];
         for (const row of block.rows) {
           if (row.seq <= reached) continue; // a block that comes twice
           try {
             events.push({ seq: row.seq, witnessedUs: row.witnessedUs, event: toEvent(row) });
           } catch (error) {
             totals.unreadable += 1;
+            unreadable.push(row.did);
             onUnreadable?.(`row ${row.seq} of the archive, of ${row.did}: ${explain(error)}`);
           }
         }
         totals.events += events.length;
-        return events;
+        return { events, unreadable };
       }
 
       try {
@@ -134,12 +140,12 @@ export function createArchive(parts: ArchiveParts): Archive {
             const frames = runAhead(reader.fetching(page.segments), parallel);
             const blocks = runAhead(reader.unpacking(frames, filter), unpackedAhead);
             for await (const one of blocks) {
-              const events = take(one);
-              yield toStretch(events, one.block.lastSeq ?? 0, tipSeq);
+              const taken = take(one);
+              yield toStretch(taken, one.block.lastSeq ?? 0, tipSeq);
             }
             if (page.throughSeq <= before)
               throw new ArchiveError("stuck", `the plan of the archive does not go beyond seq ${before}`);
-            yield toStretch([], page.throughSeq, tipSeq);
+            yield toStretch({ events: [], unreadable: [] }, page.throughSeq, tipSeq);
           } catch (error) {
             if (troubleOf(error) !== "gone") throw error;
             // The plan is older than the archive: there is a new one from here on.
