@@ -1,20 +1,12 @@
 import { randomBytes } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { dirname, join } from "node:path";
-import { AtpAgent } from "@atproto/api";
-import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
-import {
-  HappyViewBrowserClient,
-  MemoryStorage,
-  type HappyViewSession,
-} from "@happyview/oauth-client-browser";
+import type { HappyViewSession } from "@happyview/oauth-client-browser";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createApp, type App } from "../../core/index.ts";
 import { explain } from "../../core/errors.ts";
 import type { Database } from "../../core/db/database.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
-import { serve, type Served } from "../../core/server/node.ts";
 import { apiClients } from "../../plugins/api-clients/index.ts";
 import { deadLetters } from "../../plugins/dead-letters/index.ts";
 import { dpopSessions } from "../../plugins/dpop-sessions/index.ts";
@@ -24,13 +16,15 @@ import { luaScripts } from "../../plugins/lua-scripts/index.ts";
 import { oauth } from "../../plugins/oauth/index.ts";
 import { rateLimits } from "../../plugins/rate-limits/index.ts";
 import { users } from "../../plugins/users/index.ts";
-import { app as sdkApp, collection, redirectUri, scopes } from "../e2e/_session-app.ts";
+import { password, startAtmosphere, type Atmosphere } from "../e2e/_atmosphere.ts";
+import { startInstance } from "../e2e/_instance.ts";
+import { openSdk, signInAs, spoilTokens } from "../e2e/_sdk.ts";
 import { signIn } from "../e2e/_sign-in.ts";
+import { client as sdkApp, collection, lexicon } from "../e2e/_statusphere.ts";
 import { testConfig } from "../setup/app.ts";
 import { databases, type TestDatabase } from "../setup/databases.ts";
 import { createRecordingLog } from "../setup/log.ts";
 
-const password = "correct horse battery staple";
 const secret = (prefix = ""): string => prefix + randomBytes(32).toString("hex");
 const encryptionKey = randomBytes(32).toString("base64");
 const streamPassword = secret();
@@ -48,17 +42,12 @@ const scriptFile = (trigger: string, suffix: string, text: string) => ({
   name: `${trigger}/${suffix}`,
   text,
 });
-const lexicon = (id: string, main: object) => ({
-  path: `${id}.json`,
-  name: id,
-  text: JSON.stringify({ lexicon: 1, id, defs: { main } }),
-});
 const files = {
   lexicons: [
-    lexicon(collection, { type: "record" }),
-    lexicon("xyz.statusphere.set", { type: "procedure" }),
-    lexicon("xyz.statusphere.tell", { type: "query" }),
-    lexicon("xyz.statusphere.ask", { type: "query" }),
+    lexicon(collection, "record"),
+    lexicon("xyz.statusphere.set", "procedure"),
+    lexicon("xyz.statusphere.tell", "query"),
+    lexicon("xyz.statusphere.ask", "query"),
   ],
   scripts: [
     scriptFile("xrpc.query", "xyz.statusphere.tell", "function handle() log(env.SHOP) error(env.SHOP) end"),
@@ -70,23 +59,13 @@ const files = {
   ],
 };
 
-let plc: TestPlc;
-let pds: TestPds;
-let did: string;
+let atmosphere: Atmosphere;
 
 beforeAll(async () => {
-  plc = await TestPlc.create({});
-  pds = await TestPds.create({ didPlcUrl: plc.url });
-  mockNetworkUtilities(pds);
-  const agent = new AtpAgent({ service: pds.url });
-  const account = { handle: "alice.test", email: "alice@example.com", password };
-  did = (await agent.createAccount(account)).data.did;
+  atmosphere = await startAtmosphere("alice");
 });
 
-afterAll(async () => {
-  await pds?.close();
-  await plc?.close();
-});
+afterAll(() => atmosphere?.close());
 
 describe.each(databases())("on $name", (subject) => {
   test("no secret is printed, stored as it is, or answered but where it is asked for", async () => {
@@ -178,9 +157,8 @@ async function start(
   database: TestDatabase,
   log: ReturnType<typeof createRecordingLog>["log"],
 ): Promise<Run> {
-  const port = await freePort();
-  const base = `http://127.0.0.1:${port}`;
-  const config = testConfig(
+  const instance = await startInstance(
+    atmosphere,
     {
       database: { url: database.url, maxConnections: 8 },
       plugins: [
@@ -209,10 +187,9 @@ async function start(
       ],
       lexicons: { "xyz.statusphere.set": { targetCollection: collection } },
     },
-    { ...env, PLC_URL: plc.url, PUBLIC_URL: base },
+    { env, log, files },
   );
-  const app = await createApp({ config, log, files });
-  const server: Served = await serve(app, { host: "127.0.0.1", port });
+  const { app, url: base } = instance;
   const answers: Answer[] = [];
   const ask = async (path: string, init: RequestInit = {}): Promise<Response> => {
     const response = await fetch(new URL(path, base), { redirect: "manual", ...init });
@@ -238,10 +215,7 @@ async function start(
     ask: Object.assign(ask, { answers }),
     secrets,
     admin: { authorization: `Bearer ${env.HAPPYVIEW_ADMIN_KEY}`, "content-type": "application/json" },
-    async stop() {
-      await server.close(100);
-      await app.close();
-    },
+    stop: () => instance.close(),
   };
 }
 
@@ -281,32 +255,23 @@ async function clientsKeysAndVariables({ base, ask, secrets, admin }: Run): Prom
 
 /** The SDK signs in and writes, before and after a refresh. */
 async function sessions({ app, base, ask, secrets }: Run): Promise<HappyViewSession> {
-  const client = new HappyViewBrowserClient({
-    instanceUrl: base,
-    clientId: sdkApp.clientIdUrl,
-    clientKey: sdkApp.clientKey,
-    redirectUri,
-    scopes,
-    storage: new MemoryStorage(),
-    fetch: async (input, init) => {
-      const url = String(input instanceof Request ? input.url : input);
-      if (url === `${base}/oauth/sessions`) {
-        const body = JSON.parse(String(init?.body)) as Record<string, string>;
-        for (const name of ["access_token", "refresh_token", "pkce_verifier"])
-          secrets.set(`the registered ${name}`, body[name] ?? "");
-      }
-      if (url.startsWith(base) && !url.endsWith("/oauth/dpop-keys")) return ask(url, init);
-      const response = await fetch(url.replace("https://plc.directory", plc.url), init);
-      if (url.endsWith("/oauth/dpop-keys"))
-        secrets.set(
-          "the private key of a device",
-          ((await response.clone().json()) as { dpop_key: { d: string } }).dpop_key.d,
-        );
-      return response;
-    },
+  const sdk = openSdk(base, atmosphere, async (input, init) => {
+    const url = String(input);
+    if (url === `${base}/oauth/sessions`) {
+      const body = JSON.parse(String(init?.body)) as Record<string, string>;
+      for (const name of ["access_token", "refresh_token", "pkce_verifier"])
+        secrets.set(`the registered ${name}`, body[name] ?? "");
+    }
+    if (url.startsWith(base) && !url.endsWith("/oauth/dpop-keys")) return ask(url, init);
+    const response = await fetch(url, init);
+    if (url.endsWith("/oauth/dpop-keys"))
+      secrets.set(
+        "the private key of a device",
+        ((await response.clone().json()) as { dpop_key: { d: string } }).dpop_key.d,
+      );
+    return response;
   });
-  const { authorizationUrl } = await client.prepareLogin(did);
-  const session = await client.callback(await signIn(authorizationUrl, { name: "alice.test", password }));
+  const session = await signInAs(sdk, "alice", atmosphere);
   const write = (body: unknown): Promise<Response> =>
     session.fetchHandler("/xrpc/xyz.statusphere.set", {
       method: "POST",
@@ -314,16 +279,16 @@ async function sessions({ app, base, ask, secrets }: Run): Promise<HappyViewSess
       body: JSON.stringify(body),
     });
   expect((await write({ status: "👍", createdAt: new Date().toISOString() })).status).toBe(200);
-  await spoilToken(app.db);
+  await spoilTokens(app.db, encryptionKey);
   expect((await write({ status: "🦋", createdAt: new Date().toISOString() })).status).toBe(200);
   expect((await write({ uri: "at://x/y/not a key!" })).status).toBe(400);
-  expect((await session.fetchHandler(`/oauth/sessions/${did}/devices`, {})).status).toBe(200);
+  expect((await session.fetchHandler(`/oauth/sessions/${session.did}/devices`, {})).status).toBe(200);
   return session;
 }
 
 /** Signs in to the admin API by cookie. */
 async function dashboard({ base, ask, secrets, admin }: Run): Promise<void> {
-  const begun = await fetch(`${base}/auth/login?handle=${did}`);
+  const begun = await fetch(`${base}/auth/login?handle=${atmosphere.dids["alice"]}`);
   const { url } = (await begun.json()) as { url: string };
   const browser = pairOf(begun);
   secrets.set("the nonce of a browser", browser.slice(browser.indexOf("=") + 1));
@@ -442,17 +407,6 @@ async function storedSecrets(db: Database): Promise<Map<string, string>> {
   ]);
 }
 
-async function spoilToken(db: Database): Promise<void> {
-  const box = createSecretBox(encryptionKey);
-  const row = await db.get<{ access_token_enc: Uint8Array }>(
-    "SELECT access_token_enc FROM happyview_dpop_sessions",
-  );
-  const [head, body, signature = ""] = box.openBytes(row?.access_token_enc ?? new Uint8Array()).split(".");
-  await db.run("UPDATE happyview_dpop_sessions SET access_token_enc = ?", [
-    box.sealBytes(`${head}.${body}.${signature.split("").toReversed().join("")}`),
-  ]);
-}
-
 /** Every row of every table; bytes as text, which is how a secret in them would be read. */
 async function dump(db: Database): Promise<{ table: string; text: string }[]> {
   const names = await db.all<{ name: string }>(
@@ -492,14 +446,4 @@ async function filesOf({ url }: TestDatabase): Promise<[string, Buffer][]> {
   return Promise.all(
     names.map(async (name): Promise<[string, Buffer]> => [name, await readFile(join(folder, name))]),
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer().once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }

@@ -3,10 +3,9 @@ import { resolveConfig } from "../../core/config/resolve.ts";
 import { serve } from "../../core/server/node.ts";
 import { apiClients } from "../../plugins/api-clients/index.ts";
 import { dpopSessions } from "../../plugins/dpop-sessions/index.ts";
-import { app as client, collection } from "./_session-app.ts";
+import { client, collection, lexicon } from "./_statusphere.ts";
 
 /** One of several servers on DATABASE_URL; says on standard output where it listens. */
-const main = { [collection]: "record", "xyz.statusphere.set": "procedure" };
 const config = resolveConfig(
   {
     plugins: [
@@ -20,13 +19,7 @@ const config = resolveConfig(
 const app = await createApp({
   config,
   log: createLogger({ level: "warn" }),
-  files: {
-    lexicons: Object.entries(main).map(([id, type]) => ({
-      path: `${id}.json`,
-      name: id,
-      text: JSON.stringify({ lexicon: 1, id, defs: { main: { type } } }),
-    })),
-  },
+  files: { lexicons: [lexicon(collection, "record"), lexicon("xyz.statusphere.set", "procedure")] },
 });
 const server = await serve(app, { host: "127.0.0.1", port: 0 });
 process.stdout.write(`${server.url}\n`);

@@ -1,61 +1,30 @@
-import { createServer, type AddressInfo } from "node:net";
-import { AtpAgent } from "@atproto/api";
-import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createApp, createLogger, type App } from "../../core/index.ts";
-import { resolveConfig } from "../../core/config/resolve.ts";
-import { serve, type Served } from "../../core/server/node.ts";
 import { oauth } from "../../plugins/oauth/index.ts";
 import { users } from "../../plugins/users/index.ts";
+import { password, startAtmosphere, type Atmosphere } from "./_atmosphere.ts";
+import { startInstance, type Instance } from "./_instance.ts";
 import { signIn } from "./_sign-in.ts";
 
 // Signing in to the admin API on the published PDS's own page.
-const password = "correct horse battery staple";
-let plc: TestPlc;
-let pds: TestPds;
-let app: App;
-let server: Served;
+let atmosphere: Atmosphere;
+let instance: Instance;
 let base: string;
-const dids: Record<string, string> = {};
+let dids: Atmosphere["dids"];
 
 beforeAll(async () => {
-  plc = await TestPlc.create({});
-  pds = await TestPds.create({ didPlcUrl: plc.url });
-  mockNetworkUtilities(pds);
-  for (const name of ["carol", "dave"]) {
-    const agent = new AtpAgent({ service: pds.url });
-    const { data } = await agent.createAccount({
-      handle: `${name}.test`,
-      email: `${name}@example.com`,
-      password,
-    });
-    dids[name] = data.did;
-  }
-  const port = await freePort();
-  base = `http://127.0.0.1:${port}`;
-  const config = resolveConfig(
+  atmosphere = await startAtmosphere("carol", "dave");
+  ({ dids } = atmosphere);
+  instance = await startInstance(
+    atmosphere,
     { plugins: [users(), oauth()] },
-    {
-      mode: "test",
-      root: ".",
-      env: {
-        DATABASE_URL: ":memory:",
-        PLC_URL: plc.url,
-        PUBLIC_URL: base,
-        SESSION_SECRET: "a secret of at least thirty-two characters",
-        TOKEN_ENCRYPTION_KEY: Buffer.alloc(32, 8).toString("base64"),
-      },
-    },
+    { env: { SESSION_SECRET: "a secret of at least thirty-two characters" } },
   );
-  app = await createApp({ config, log: createLogger({ level: "error" }) });
-  server = await serve(app, { host: "127.0.0.1", port });
+  base = instance.url;
 });
 
 afterAll(async () => {
-  await server?.close(100);
-  await app?.close();
-  await pds?.close();
-  await plc?.close();
+  await instance?.close();
+  await atmosphere?.close();
 });
 
 interface Begun {
@@ -153,8 +122,8 @@ it("refuses a way back that nobody began, and one that was used already", async 
     const response = await comeBack(query, cookie);
     return [response.status, await response.json()];
   };
-  expect(await answer(`?code=x&state=y&iss=${pds.url}`)).toEqual(unknown);
-  expect(await answer(`?code=x&iss=${pds.url}`)).toEqual(unknown);
+  expect(await answer(`?code=x&state=y&iss=${atmosphere.pds.url}`)).toEqual(unknown);
+  expect(await answer(`?code=x&iss=${atmosphere.pds.url}`)).toEqual(unknown);
   const back = await signIn(url, { name: "carol.test", password });
   expect((await comeBack(back, cookie)).status).toBe(303);
   expect(await answer(back)).toEqual(unknown);
@@ -198,18 +167,9 @@ it("shows the metadata of its client", async () => {
 });
 
 it("keeps no token in the clear", async () => {
-  const rows = await app.db.all<{ session_data: string }>(
+  const rows = await instance.app.db.all<{ session_data: string }>(
     "SELECT session_data FROM happyview_oauth_sessions",
   );
   expect(rows.length).toBeGreaterThan(0);
   for (const { session_data } of rows) expect(session_data).toMatch(/^enc:v1:/);
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const probe = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = probe.address() as AddressInfo; // a TCP server has one
-      probe.close(() => resolve(port));
-    });
-  });
-}

@@ -1,29 +1,16 @@
-import { AtpAgent } from "@atproto/api";
-import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
-import {
-  HappyViewBrowserClient,
-  MemoryStorage,
-  type HappyViewSession,
-} from "@happyview/oauth-client-browser";
+import type { HappyViewBrowserClient, HappyViewSession } from "@happyview/oauth-client-browser";
 import { createAgent } from "@happyview/lex-agent";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { createApp, createLogger, type App } from "../../core/index.ts";
-import { resolveConfig } from "../../core/config/resolve.ts";
-import { serve, type Served } from "../../core/server/node.ts";
 import { apiClients } from "../../plugins/api-clients/index.ts";
 import { dpopSessions } from "../../plugins/dpop-sessions/index.ts";
 import { firehose } from "../../plugins/firehose/index.ts";
 import { luaScripts } from "../../plugins/lua-scripts/index.ts";
-import { signIn } from "./_sign-in.ts";
+import { startAtmosphere, type Atmosphere } from "./_atmosphere.ts";
+import { startInstance, type Instance } from "./_instance.ts";
+import { openSdk, signInAs, spoilTokens, writeStatus as write } from "./_sdk.ts";
+import { client, collection, lexicon } from "./_statusphere.ts";
 
 // The published PDS with its OAuth server and the published SDK, none of it ours: what a third-party app does.
-const collection = "xyz.statusphere.status";
-const password = "correct horse battery staple";
-const redirectUri = "http://127.0.0.1:4000/oauth/callback";
-const scopes = "atproto transition:generic";
-const clientId = `http://localhost?redirect_uri=${encodeURIComponent(redirectUri)}&scope=${encodeURIComponent(scopes)}`;
-const clientKey = `hvc_${"1".repeat(32)}`;
-
 const copyBlob = `function handle()
   local found = atproto.blob_download(caller_did, input.cid)
   local copy = atproto.blob_upload(found.handle, "image/gif").blob
@@ -37,46 +24,30 @@ const copyBlob = `function handle()
   }
 end`;
 
-let plc: TestPlc;
-let pds: TestPds;
-let app: App;
-let server: Served;
+let atmosphere: Atmosphere;
+let instance: Instance;
 let base: string;
-const dids: Record<string, string> = {};
-
-function lexicon(id: string, main: object): { path: string; name: string; text: string } {
-  return { path: `${id}.json`, name: id, text: JSON.stringify({ lexicon: 1, id, defs: { main } }) };
-}
+let dids: Atmosphere["dids"];
 
 beforeAll(async () => {
-  plc = await TestPlc.create({});
-  pds = await TestPds.create({ didPlcUrl: plc.url });
-  mockNetworkUtilities(pds);
-  for (const name of ["alice", "bob"]) {
-    const agent = new AtpAgent({ service: pds.url });
-    const { data } = await agent.createAccount({
-      handle: `${name}.test`,
-      email: `${name}@example.com`,
-      password,
-    });
-    dids[name] = data.did;
-  }
-  const config = resolveConfig(
+  atmosphere = await startAtmosphere("alice", "bob");
+  ({ dids } = atmosphere);
+  const files = {
+    lexicons: [
+      lexicon(collection, "record"),
+      lexicon("xyz.statusphere.list", "query"),
+      lexicon("xyz.statusphere.set", "procedure"),
+      lexicon("xyz.statusphere.remove", "procedure"),
+      lexicon("xyz.statusphere.copyBlob", "procedure"),
+    ],
+    scripts: [{ path: "xrpc.procedure/xyz.statusphere.copyBlob.lua", name: "copyBlob", text: copyBlob }],
+  };
+  instance = await startInstance(
+    atmosphere,
     {
       plugins: [
         firehose({ source: "relay" }),
-        apiClients({
-          clients: [
-            {
-              name: "Statusphere",
-              clientKey,
-              clientIdUrl: clientId,
-              clientUri: "http://127.0.0.1:4000",
-              redirectUris: [redirectUri],
-              scopes,
-            },
-          ],
-        }),
+        apiClients({ clients: [client] }),
         dpopSessions(),
         luaScripts({ workers: 1 }),
       ],
@@ -86,71 +57,19 @@ beforeAll(async () => {
         "xyz.statusphere.remove": { targetCollection: collection, action: "delete" },
       },
     },
-    {
-      mode: "test",
-      root: ".",
-      env: {
-        DATABASE_URL: ":memory:",
-        PLC_URL: plc.url,
-        RELAY_URL: pds.url,
-        PUBLIC_URL: "http://127.0.0.1",
-        TOKEN_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString("base64"),
-      },
-    },
+    { env: { RELAY_URL: atmosphere.pds.url }, files },
   );
-  app = await createApp({
-    config,
-    log: createLogger({ level: "error" }),
-    files: {
-      lexicons: [
-        lexicon(collection, { type: "record", key: "tid", record: { type: "object", properties: {} } }),
-        lexicon("xyz.statusphere.list", { type: "query" }),
-        lexicon("xyz.statusphere.set", { type: "procedure" }),
-        lexicon("xyz.statusphere.remove", { type: "procedure" }),
-        lexicon("xyz.statusphere.copyBlob", { type: "procedure" }),
-      ],
-      scripts: [{ path: "xrpc.procedure/xyz.statusphere.copyBlob.lua", name: "copyBlob", text: copyBlob }],
-    },
-  });
-  server = await serve(app, { host: "127.0.0.1", port: 0 });
-  base = server.url;
+  base = instance.url;
 });
 
 afterAll(async () => {
-  await server?.close(100);
-  await app?.close();
-  await pds?.close();
-  await plc?.close();
+  await instance?.close();
+  await atmosphere?.close();
 });
 
-/** The SDK of a device; its look-ups go to the directory of this network. */
-function device(): HappyViewBrowserClient {
-  return new HappyViewBrowserClient({
-    instanceUrl: base,
-    clientId,
-    clientKey,
-    redirectUri,
-    scopes,
-    storage: new MemoryStorage(),
-    fetch: (input, init) => {
-      const url = String(input instanceof Request ? input.url : input);
-      return fetch(url.replace("https://plc.directory", plc.url), init);
-    },
-  });
-}
-
-async function signInOn(client: HappyViewBrowserClient, name: string): Promise<HappyViewSession> {
-  const { authorizationUrl } = await client.prepareLogin(dids[name] ?? "");
-  return client.callback(await signIn(authorizationUrl, { name: `${name}.test`, password }));
-}
-
-async function write(session: HappyViewSession, status: string): Promise<Response> {
-  return session.fetchHandler("/xrpc/xyz.statusphere.set", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ status, createdAt: new Date().toISOString() }),
-  });
-}
+const device = (): HappyViewBrowserClient => openSdk(base, atmosphere);
+const signInOn = (sdk: HappyViewBrowserClient, name: string): Promise<HappyViewSession> =>
+  signInAs(sdk, name, atmosphere);
 
 async function statuses(did: string): Promise<string[]> {
   const response = await fetch(`${base}/xrpc/xyz.statusphere.list?did=${did}`);
@@ -211,7 +130,7 @@ describe("the published SDK", () => {
 
   it("refreshes once for fifty writes at the same time, and every client stays in", async () => {
     const session = await signInOn(device(), "alice");
-    await spoilTokens(session.did);
+    await spoilTokens(instance.app.db);
     const answers = await Promise.all(Array.from({ length: 50 }, (_, i) => write(session, `write ${i}`)));
     expect(answers.map(({ status }) => status)).toEqual(Array(50).fill(200));
     const next = await write(session, "later");
@@ -321,20 +240,3 @@ describe("the published SDK", () => {
     await session.signOut();
   });
 });
-
-/** Breaks the stored access token: the PDS answers `invalid_token`, as it does for one that has run out. */
-async function spoilTokens(did: string): Promise<void> {
-  const { createSecretBox } = await import("../../core/secret-box.ts");
-  const box = createSecretBox(Buffer.alloc(32, 7).toString("base64"));
-  const row = await app.db.get<{ access_token_enc: Uint8Array }>(
-    "SELECT access_token_enc FROM happyview_dpop_sessions WHERE user_did = ?",
-    [did],
-  );
-  const token = box.openBytes(row?.access_token_enc ?? new Uint8Array());
-  const [head, body = "", signature] = token.split(".");
-  const spoiled = `${head}.${body}.${signature?.split("").toReversed().join("")}`;
-  await app.db.run("UPDATE happyview_dpop_sessions SET access_token_enc = ? WHERE user_did = ?", [
-    box.sealBytes(spoiled),
-    did,
-  ]);
-}

@@ -1,16 +1,14 @@
-import { AtpAgent } from "@atproto/api";
-import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
+import type { AtpAgent } from "@atproto/api";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { createApp, createLogger, type App } from "../../core/index.ts";
-import { resolveConfig } from "../../core/config/resolve.ts";
 import { firehose } from "../../plugins/firehose/index.ts";
 import { luaScripts } from "../../plugins/lua-scripts/index.ts";
+import { startAtmosphere, type Atmosphere } from "./_atmosphere.ts";
+import { startInstance, type Instance } from "./_instance.ts";
+import { collection, lexicon } from "./_statusphere.ts";
 
 // The published PDS and PLC, none of it ours: what accounts write arrives through subscribeRepos, signed.
-const collection = "xyz.statusphere.status";
-let plc: TestPlc;
-let pds: TestPds;
-let app: App;
+let atmosphere: Atmosphere;
+let instance: Instance;
 
 const script = `
 function handle()
@@ -25,15 +23,21 @@ function handle()
   return { statuses = #page.records, first = page.records[1] and page.records[1].status }
 end`;
 
-function lexicon(id: string, main: object): { path: string; name: string; text: string } {
-  return { path: `${id}.json`, name: id, text: JSON.stringify({ lexicon: 1, id, defs: { main } }) };
-}
-
 beforeAll(async () => {
-  plc = await TestPlc.create({});
-  pds = await TestPds.create({ didPlcUrl: plc.url });
-  mockNetworkUtilities(pds);
-  const config = resolveConfig(
+  atmosphere = await startAtmosphere();
+  const files = {
+    lexicons: [
+      lexicon(collection, "record"),
+      lexicon("xyz.statusphere.list", "query"),
+      lexicon("xyz.statusphere.count", "query"),
+    ],
+    scripts: [
+      { path: `record.index/${collection}.lua`, name: "record", text: script },
+      { path: "xrpc.query/xyz.statusphere.count.lua", name: "query", text: counting },
+    ],
+  };
+  instance = await startInstance(
+    atmosphere,
     {
       plugins: [firehose({ source: "relay" }), luaScripts()],
       lexicons: {
@@ -41,29 +45,13 @@ beforeAll(async () => {
         "xyz.statusphere.count": { targetCollection: collection },
       },
     },
-    { mode: "test", root: ".", env: { DATABASE_URL: ":memory:", PLC_URL: plc.url, RELAY_URL: pds.url } },
+    { env: { RELAY_URL: atmosphere.pds.url }, files },
   );
-  app = await createApp({
-    config,
-    log: createLogger({ level: "error" }),
-    files: {
-      lexicons: [
-        lexicon(collection, { type: "record", key: "tid", record: { type: "object", properties: {} } }),
-        lexicon("xyz.statusphere.list", { type: "query" }),
-        lexicon("xyz.statusphere.count", { type: "query" }),
-      ],
-      scripts: [
-        { path: `record.index/${collection}.lua`, name: "record", text: script },
-        { path: "xrpc.query/xyz.statusphere.count.lua", name: "query", text: counting },
-      ],
-    },
-  });
 });
 
 afterAll(async () => {
-  await app?.close();
-  await pds?.close();
-  await plc?.close();
+  await instance?.close();
+  await atmosphere?.close();
 });
 
 interface StatusPage {
@@ -71,9 +59,7 @@ interface StatusPage {
 }
 
 async function query<T>(nsid: string, params = ""): Promise<T> {
-  const response = await app.fetch(
-    new Request(`http://localhost/xrpc/${nsid}${params}`, { headers: { host: "localhost" } }),
-  );
+  const response = await fetch(`${instance.url}/xrpc/${nsid}${params}`);
   expect(response.status).toBe(200);
   return (await response.json()) as T;
 }
@@ -84,19 +70,9 @@ async function eventually(check: () => Promise<void>): Promise<void> {
     .toBe("as expected");
 }
 
-async function account(name: string): Promise<AtpAgent & { did: string }> {
-  const agent = new AtpAgent({ service: pds.url });
-  await agent.createAccount({
-    handle: `${name}.test`,
-    email: `${name}@example.com`,
-    password: `${name}-password`,
-  });
-  return agent as AtpAgent & { did: string }; // createAccount has set it
-}
-
 it("indexes what two accounts on a real PDS create, update and delete, and forgets a deleted account", async () => {
-  const alice = await account("alice");
-  const bob = await account("bob");
+  const alice = await atmosphere.account("alice");
+  const bob = await atmosphere.account("bob");
   const put = async (agent: AtpAgent & { did: string }, rkey: string, status: string): Promise<void> => {
     const record = { $type: collection, status, createdAt: new Date().toISOString() };
     await agent.com.atproto.repo.putRecord({ repo: agent.did, collection, rkey, record, validate: false });
@@ -121,11 +97,8 @@ it("indexes what two accounts on a real PDS create, update and delete, and forge
   });
   expect(await query("xyz.statusphere.count")).toMatchObject({ statuses: 2 });
 
-  const headers = pds.adminAuthHeaders();
-  await new AtpAgent({ service: pds.url }).com.atproto.admin.deleteAccount(
-    { did: alice.did },
-    { headers, encoding: "application/json" },
-  );
+  const headers = atmosphere.pds.adminAuthHeaders();
+  await bob.com.atproto.admin.deleteAccount({ did: alice.did }, { headers, encoding: "application/json" });
   await eventually(async () => {
     const page = await query<StatusPage>("xyz.statusphere.list");
     expect(page.records.map((record) => record.uri)).toEqual([`at://${bob.did}/${collection}/3kaaaaaaaaaa2`]);

@@ -3,28 +3,19 @@ import { once } from "node:events";
 import type { IncomingMessage, RequestListener, ServerResponse } from "node:http";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { AtpAgent } from "@atproto/api";
-import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
-import {
-  HappyViewBrowserClient,
-  MemoryStorage,
-  type HappyViewSession,
-} from "@happyview/oauth-client-browser";
+import type { TestPds } from "@atproto/dev-env";
+import type { HappyViewSession } from "@happyview/oauth-client-browser";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { connect, type Database } from "../../core/db/database.ts";
-import { createSecretBox } from "../../core/secret-box.ts";
 import { databases, type TestDatabase } from "../setup/databases.ts";
-import { app, redirectUri, scopes } from "./_session-app.ts";
-import { signIn } from "./_sign-in.ts";
+import { startAtmosphere, type Atmosphere } from "./_atmosphere.ts";
+import { encryptionKey } from "./_instance.ts";
+import { openSdk, signInAs, spoilTokens, writeStatus } from "./_sdk.ts";
 
 // Two servers on one Postgres, the published PDS, which ends a grant whose refresh token comes twice.
-const password = "correct horse battery staple";
-const key = Buffer.alloc(32, 7).toString("base64");
 const script = fileURLToPath(new URL("_session-server.ts", import.meta.url));
 
-let plc: TestPlc;
-let pds: TestPds;
-let did: string;
+let atmosphere: Atmosphere;
 let tokens: TokenEndpoint;
 let database: TestDatabase;
 let db: Database;
@@ -32,19 +23,11 @@ let servers: Server[];
 let session: HappyViewSession;
 
 beforeAll(async () => {
-  plc = await TestPlc.create({});
-  pds = await TestPds.create({ didPlcUrl: plc.url });
-  mockNetworkUtilities(pds);
-  const agent = new AtpAgent({ service: pds.url });
-  const account = { handle: "alice.test", email: "alice@example.com", password };
-  did = (await agent.createAccount(account)).data.did;
-  tokens = watchTokenEndpoint(pds);
+  atmosphere = await startAtmosphere("alice");
+  tokens = watchTokenEndpoint(atmosphere.pds);
 });
 
-afterAll(async () => {
-  await pds?.close();
-  await plc?.close();
-});
+afterAll(() => atmosphere?.close());
 
 beforeEach(async () => {
   const [, postgres] = databases();
@@ -53,7 +36,7 @@ beforeEach(async () => {
   servers = await Promise.all([startServer({ leaseMs: 1500 }), startServer({ leaseMs: 1500 })]);
   db = await connect({ url: database.url, maxConnections: 2 });
   session = await signInAt(servers[0]?.url ?? "");
-  await spoilToken();
+  await spoilTokens(db);
   tokens.refreshed = 0;
 });
 
@@ -138,9 +121,9 @@ async function startServer({ leaseMs }: { leaseMs: number }): Promise<Server> {
       PATH: process.env["PATH"],
       DATABASE_URL: database.url,
       DATABASE_MAX_CONNECTIONS: "8",
-      PLC_URL: plc.url,
+      PLC_URL: atmosphere.plc.url,
       PUBLIC_URL: "http://127.0.0.1",
-      TOKEN_ENCRYPTION_KEY: key,
+      TOKEN_ENCRYPTION_KEY: encryptionKey,
       LEASE_MS: String(leaseMs),
     },
     stdio: ["ignore", "pipe", "inherit"],
@@ -160,40 +143,12 @@ async function startServer({ leaseMs }: { leaseMs: number }): Promise<Server> {
   };
 }
 
-async function signInAt(instanceUrl: string): Promise<HappyViewSession> {
-  const client = new HappyViewBrowserClient({
-    instanceUrl,
-    clientId: app.clientIdUrl,
-    clientKey: app.clientKey,
-    redirectUri,
-    scopes,
-    storage: new MemoryStorage(),
-    fetch: (input, init) => {
-      const url = String(input instanceof Request ? input.url : input);
-      return fetch(url.replace("https://plc.directory", plc.url), init);
-    },
-  });
-  const { authorizationUrl } = await client.prepareLogin(did);
-  return client.callback(await signIn(authorizationUrl, { name: "alice.test", password }));
+function signInAt(instanceUrl: string): Promise<HappyViewSession> {
+  return signInAs(openSdk(instanceUrl, atmosphere), "alice", atmosphere);
 }
 
 function write(server: string, status: string, by = session): Promise<Response> {
-  return by.fetchHandler(`${server}/xrpc/xyz.statusphere.set`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ status, createdAt: new Date().toISOString() }),
-  });
-}
-
-/** Breaks the stored access token: the PDS answers `invalid_token`, as it does for one that has run out. */
-async function spoilToken(): Promise<void> {
-  const box = createSecretBox(key);
-  const row = await db.get<{ access_token_enc: Uint8Array }>(
-    "SELECT access_token_enc FROM happyview_dpop_sessions",
-  );
-  const [head, body, signature = ""] = box.openBytes(row?.access_token_enc ?? new Uint8Array()).split(".");
-  const spoiled = `${head}.${body}.${signature.split("").toReversed().join("")}`;
-  await db.run("UPDATE happyview_dpop_sessions SET access_token_enc = ?", [box.sealBytes(spoiled)]);
+  return writeStatus(by, status, server);
 }
 
 async function lease(): Promise<{ until: number }> {

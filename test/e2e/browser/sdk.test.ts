@@ -1,104 +1,67 @@
-import { AtpAgent } from "@atproto/api";
-import { mockNetworkUtilities, TestPds, TestPlc } from "@atproto/dev-env";
 import type { Browser } from "puppeteer-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createApp, createLogger, type App } from "../../../core/index.ts";
-import { resolveConfig } from "../../../core/config/resolve.ts";
-import { serve, type Served } from "../../../core/server/node.ts";
 import { apiClients } from "../../../plugins/api-clients/index.ts";
 import { dpopSessions } from "../../../plugins/dpop-sessions/index.ts";
 import { users } from "../../../plugins/users/index.ts";
+import { password, startAtmosphere, type Atmosphere } from "../_atmosphere.ts";
+import { startInstance, type Instance } from "../_instance.ts";
+import { client, collection, lexicon, loopbackClientId, scopes } from "../_statusphere.ts";
 import { startAppServer, type AppServer } from "./_app-server.ts";
 import { hasChromium, openBrowser, openDevice, type Device } from "./_chromium.ts";
 
 // The published SDKs in Chromium and the published PDS with its own pages: only the server between them is ours.
-const collection = "xyz.statusphere.status";
-const password = "correct horse battery staple";
-const scopes = "atproto transition:generic";
-const clientKey = `hvc_${"1".repeat(32)}`;
-
-let plc: TestPlc;
-let pds: TestPds;
+let atmosphere: Atmosphere;
 let apps: AppServer;
-let app: App;
-let server: Served;
+let instance: Instance;
 let browser: Browser;
 let did: string;
 
-const lexicon = (id: string, main: object): { path: string; name: string; text: string } => ({
-  path: `${id}.json`,
-  name: id,
-  text: JSON.stringify({ lexicon: 1, id, defs: { main } }),
-});
-
 beforeAll(async () => {
   if (!hasChromium) return;
-  plc = await TestPlc.create({});
-  pds = await TestPds.create({ didPlcUrl: plc.url });
-  mockNetworkUtilities(pds);
-  const agent = new AtpAgent({ service: pds.url });
-  const account = { handle: "alice.test", email: "alice@example.com", password };
-  did = (await agent.createAccount(account)).data.did;
+  atmosphere = await startAtmosphere("alice");
+  const { plc, pds, dids } = atmosphere;
+  did = dids["alice"] ?? "";
   apps = await startAppServer(["happyview", "atproto"], plc.url);
   const oauthOf = (name: string): { clientId: string; redirectUri: string; scopes: string } => {
     const redirectUri = `${apps.url}/${name}/callback`;
-    const query = new URLSearchParams({ redirect_uri: redirectUri, scope: scopes });
-    return { clientId: `http://localhost?${query}`, redirectUri, scopes };
+    return { clientId: loopbackClientId(redirectUri), redirectUri, scopes };
   };
   const { clientId, redirectUri } = oauthOf("happyview");
-  const client = {
-    name: "Statusphere",
-    clientKey,
-    clientIdUrl: clientId,
-    clientUri: apps.url,
-    redirectUris: [redirectUri],
-    allowedOrigins: [apps.url],
-    scopes,
+  const ofPage = { clientIdUrl: clientId, redirectUris: [redirectUri], allowedOrigins: [apps.url] };
+  const files = {
+    lexicons: [
+      lexicon(collection, "record"),
+      lexicon("xyz.statusphere.list", "query"),
+      lexicon("xyz.statusphere.set", "procedure"),
+    ],
   };
-  const config = resolveConfig(
+  instance = await startInstance(
+    atmosphere,
     {
-      plugins: [apiClients({ clients: [client] }), dpopSessions(), users({ admins: [did] })],
+      plugins: [
+        apiClients({ clients: [{ ...client, ...ofPage }] }),
+        dpopSessions(),
+        users({ admins: [did] }),
+      ],
       lexicons: {
         "xyz.statusphere.list": { targetCollection: collection },
         "xyz.statusphere.set": { targetCollection: collection },
       },
     },
-    {
-      mode: "test",
-      root: ".",
-      env: {
-        DATABASE_URL: ":memory:",
-        PLC_URL: plc.url,
-        PUBLIC_URL: "http://127.0.0.1",
-        TOKEN_ENCRYPTION_KEY: Buffer.alloc(32, 7).toString("base64"),
-      },
-    },
+    { files },
   );
-  app = await createApp({
-    config,
-    log: createLogger({ level: "error" }),
-    files: {
-      lexicons: [
-        lexicon(collection, { type: "record", key: "tid", record: { type: "object", properties: {} } }),
-        lexicon("xyz.statusphere.list", { type: "query" }),
-        lexicon("xyz.statusphere.set", { type: "procedure" }),
-      ],
-    },
-  });
-  server = await serve(app, { host: "127.0.0.1", port: 0 });
-  const plcUrl = apps.url;
-  apps.configure("happyview", { ...oauthOf("happyview"), instanceUrl: server.url, clientKey, plcUrl });
-  apps.configure("atproto", { ...oauthOf("atproto"), pdsUrl: pds.url, plcUrl });
+  const shared = { plcUrl: apps.url };
+  const { clientKey } = client;
+  apps.configure("happyview", { ...oauthOf("happyview"), ...shared, instanceUrl: instance.url, clientKey });
+  apps.configure("atproto", { ...oauthOf("atproto"), ...shared, pdsUrl: pds.url });
   browser = await openBrowser();
 });
 
 afterAll(async () => {
   await browser?.close();
-  await server?.close(100);
-  await app?.close();
+  await instance?.close();
   apps?.close();
-  await pds?.close();
-  await plc?.close();
+  await atmosphere?.close();
 });
 
 async function signedIn(name: string): Promise<Device> {
@@ -137,7 +100,7 @@ describe.runIf(hasChromium)("in Chromium", () => {
     await device.reload();
     expect(await device.did()).toBeNull();
     expect(await device.stored()).toEqual([]);
-    expect(await app.db.all("SELECT id FROM happyview_dpop_sessions")).toEqual([]);
+    expect(await instance.app.db.all("SELECT id FROM happyview_dpop_sessions")).toEqual([]);
     await device.close();
   });
 
@@ -164,10 +127,11 @@ describe.runIf(hasChromium)("in Chromium", () => {
     };
     const ask = async (token: string): Promise<number> => {
       const headers = { authorization: `Bearer ${token}` };
-      return (await fetch(`${server.url}/admin/stats`, { headers })).status;
+      return (await fetch(`${instance.url}/admin/stats`, { headers })).status;
     };
-    expect(await ask(await tokenFor("did:web:127.0.0.1", "dev.happyview.admin"))).toBe(200);
-    expect(await ask(await tokenFor("did:web:127.0.0.1", "dev.happyview.other"))).toBe(401);
+    const ours = `did:web:${encodeURIComponent(new URL(instance.url).host)}`;
+    expect(await ask(await tokenFor(ours, "dev.happyview.admin"))).toBe(200);
+    expect(await ask(await tokenFor(ours, "dev.happyview.other"))).toBe(401);
     expect(await ask(await tokenFor("did:web:elsewhere.example", "dev.happyview.admin"))).toBe(401);
     await device.signOut();
     await device.close();
