@@ -46,7 +46,7 @@ export interface XrpcAdmission {
   type: "query" | "procedure";
   /** As in the URL, without the `?`. */
   query: string;
-  /** Set them to have them on the answer, unless that is an error. */
+  /** Set them, at any time until there is an answer, to have them on it, unless it is an error. */
   headers: Record<string, string> | undefined;
 }
 

@@ -1,5 +1,5 @@
 import { HappyViewError, HttpError } from "../errors.ts";
-import type { Hooks } from "../hooks.ts";
+import type { Hooks, XrpcAdmission } from "../hooks.ts";
 import { identifyXrpc, type Caller, type Callers } from "../http/caller.ts";
 import { reply, toReply, type Reply } from "../http/reply.ts";
 import { readJsonText, type HttpRequest } from "../http/request.ts";
@@ -106,11 +106,13 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
   ): Promise<unknown> {
     const method = methods.get(nsid);
     if (!method && isReserved(nsid)) throw reservedAnswer(nsid, await identifyXrpc(request, callers));
-    const { caller, body, headers } = await admit(type, nsid, request, query);
+    const { admission, body } = await admit(type, nsid, request, query);
+    const { caller } = admission;
     const result = await answer(
       { nsid, type, request, caller, input: body?.value, inputText: body?.text, nesting: 0 },
       query,
     );
+    const { headers } = admission; // what was set while it was answered, too
     return headers === undefined ? result : withHeaders(toReply(result), headers);
   }
 
@@ -147,19 +149,18 @@ export function createXrpc({ router, callers, lexicons, store, hooks, fallback }
     request: HttpRequest,
     query: string,
   ): Promise<{
-    caller: Caller;
+    admission: XrpcAdmission;
     body: { value: unknown; text: string } | undefined;
-    headers: Record<string, string> | undefined;
   }> {
     const caller = await identifyXrpc(request, callers);
     const isJson = type === "procedure" && !methods.get(nsid)?.readsBody;
     const body = isJson ? await readJsonText(request) : undefined;
     if (type === "procedure" && caller.did === null)
       throw new HttpError(401, "XRPC procedures require DPoP authentication");
-    const admission = { http: request, caller, nsid, type, query, headers: undefined };
+    const admission: XrpcAdmission = { http: request, caller, nsid, type, query, headers: undefined };
     const result = hooks.callHook("request", admission);
     if (result) await result;
-    return { caller, body, headers: admission.headers };
+    return { admission, body };
   }
 
   router.route("GET /xrpc/:nsid", (context) => dispatch("query", context));

@@ -21,6 +21,16 @@ export interface DeclaredClient {
   rateLimit?: { capacity: number; refillRate: number };
 }
 
+/** What is wrong about them stops the start, whatever is stored. @throws HappyViewError CONFIG_INVALID */
+export function requireValid(declared: readonly DeclaredClient[], env: PluginApp["config"]["env"]): void {
+  const keys = new Set<string>();
+  for (const each of declared) {
+    if (each.type === "confidential") secretOf(each, env);
+    if (keys.has(each.clientKey)) throw keyTaken(each);
+    keys.add(each.clientKey);
+  }
+}
+
 /** Makes the stored clients of the config agree with it; those that an admin made are left alone. */
 export async function deploy(
   declared: readonly DeclaredClient[],
@@ -56,15 +66,18 @@ export async function deploy(
       if (await clients.create({ ...values, createdBy: null, origin: "config" })) continue;
       known = await find(); // another process that starts with the same config was first
     }
-    if (!known)
-      throw new HappyViewError("CONFIG_INVALID", {
-        message: `the clientKey of the API client "${each.name}" is another client's`,
-        hint: "give each client a key of its own: hvc_$(openssl rand -hex 16)",
-      });
+    if (!known) throw keyTaken(each);
     if (known.clientKey !== each.clientKey)
       log.warn("a declared API client has another key in the database, which stays", { client: each.name });
     await clients.change(known.id, values);
   }
+}
+
+function keyTaken({ name }: DeclaredClient): HappyViewError {
+  return new HappyViewError("CONFIG_INVALID", {
+    message: `the clientKey of the API client "${name}" is another client's`,
+    hint: "give each client a key of its own: hvc_$(openssl rand -hex 16)",
+  });
 }
 
 function isUsers({ parentId, ownerDid }: ApiClient): boolean {

@@ -1,7 +1,7 @@
 import { definePlugin } from "../../core/index.ts";
 import { apiClientsAdmin } from "./admin.ts";
 import { isSecretOf, type ApiClient } from "./client.ts";
-import { deploy, type DeclaredClient } from "./declared.ts";
+import { deploy, requireValid, type DeclaredClient } from "./declared.ts";
 import { migrations } from "./migrations.ts";
 import { selfService } from "./self-service.ts";
 import { createApiClients, type ApiClients } from "./store.ts";
@@ -14,7 +14,7 @@ export interface ApiClientsOptions {
 export type { ApiClient, DeclaredClient };
 
 /** What plugins get that deal with apps. */
-export interface ApiClientsApi extends Pick<ApiClients, "find" | "get" | "byClientId"> {
+export interface ApiClientsApi extends Pick<ApiClients, "find" | "get" | "byClientId" | "beforeRemove"> {
   /** True when the secret is the client's. */
   isSecretOf(secret: string, client: ApiClient): boolean;
 }
@@ -26,11 +26,15 @@ export interface ApiClientsApi extends Pick<ApiClients, "find" | "get" | "byClie
 export const apiClients = definePlugin({
   name: "api-clients",
   migrations,
-  async setup(app, options: ApiClientsOptions): Promise<ApiClientsApi> {
+  setup(app, options: ApiClientsOptions): ApiClientsApi {
     const clients = createApiClients(app);
-    await deploy(options.clients ?? [], clients, app);
+    const declared = options.clients ?? [];
+    requireValid(declared, app.config.env);
+    // When all are set up who have to hear of a removal; one-off commands change nothing.
+    app.hook("app:ready", () => deploy(declared, clients, app));
     apiClientsAdmin(app, clients);
     selfService(app, clients);
-    return { find: clients.find, get: clients.get, byClientId: clients.byClientId, isSecretOf };
+    const { find, get, byClientId, beforeRemove } = clients;
+    return { find, get, byClientId, beforeRemove, isSecretOf };
   },
 });

@@ -62,6 +62,8 @@ export interface ApiClients {
   change(id: string, change: ClientChange): Promise<void>;
   /** With its children, keys and sessions. */
   remove(id: string): Promise<void>;
+  /** Hears of clients that are about to be removed, a client before its children; what it returns is called when they are. */
+  beforeRemove(listener: (ids: readonly string[]) => Promise<() => void>): void;
 }
 
 const rememberMs = 1000;
@@ -69,6 +71,7 @@ const maxRemembered = 10_000;
 
 export function createApiClients({ db, clock }: Pick<PluginApp, "db" | "clock">): ApiClients {
   const remembered = new Map<string, { client: ApiClient | undefined; at: number }>();
+  const listeners: Parameters<ApiClients["beforeRemove"]>[0][] = [];
   const one = async (column: string, value: string): Promise<ApiClient | undefined> => {
     const row = await db.get<ClientRow>(`SELECT * FROM happyview_api_clients WHERE ${column} = ?`, [value]);
     return row && toClient(row);
@@ -161,8 +164,16 @@ export function createApiClients({ db, clock }: Pick<PluginApp, "db" | "clock">)
       remembered.clear();
     },
     async remove(id) {
+      const children = await db.all<{ id: string }>(
+        "SELECT id FROM happyview_api_clients WHERE parent_client_id = ?",
+        [id],
+      );
+      const ids = [id, ...children.map((child) => child.id)];
+      const removed = await Promise.all(listeners.map((listener) => listener(ids)));
       await db.run("DELETE FROM happyview_api_clients WHERE id = ?", [id]);
       remembered.clear();
+      for (const tell of removed) tell();
     },
+    beforeRemove: (listener) => void listeners.push(listener),
   };
 }

@@ -8,7 +8,7 @@ import type { Delegations, LinkedAccount, Role } from "./store.ts";
 export interface MethodParts {
   app: Pick<PluginApp, "xrpc" | "events" | "clock">;
   clients: Pick<ApiClientsApi, "find">;
-  sessions: Pick<DpopSessionsApi, "ofUser" | "remove">;
+  sessions: Pick<DpopSessionsApi, "ofUser" | "end">;
   delegations: Delegations;
   needsConsent: boolean;
 }
@@ -105,7 +105,7 @@ export function delegationMethods(parts: MethodParts): void {
     const { role } = await as(did, acting);
     if (role !== "owner") throw new HttpError(403, "only the owner can unlink an account");
     await delegations.unlink(did);
-    await sessions.remove(await sessions.ofUser(acting.client.id, did));
+    await sessions.end(await sessions.ofUser(acting.client.id, did));
     changed("account_unlinked", acting, did);
     return {};
   });

@@ -1,12 +1,5 @@
 import { isLocal, publicUrl } from "../../core/config/resolve.ts";
-import {
-  definePlugin,
-  HttpError,
-  type Caller,
-  type PdsAnswer,
-  type PdsWriter,
-  type XrpcCall,
-} from "../../core/index.ts";
+import { definePlugin, HttpError, type PdsWriter, type XrpcCall } from "../../core/index.ts";
 import { createOutgoingFetch } from "../../core/http/outgoing.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
 import { apiClients } from "../api-clients/index.ts";
@@ -16,16 +9,18 @@ import { createAuthenticate } from "./authenticate.ts";
 import { createClientAuth } from "./client-auth.ts";
 import { createDpopFetch } from "./dpop-fetch.ts";
 import { fixedMethods } from "./fixed-methods.ts";
+import { createGrants, maxWaiting } from "./grants.ts";
 import { createDpopKeys } from "./keys.ts";
 import { createRefreshLease } from "./lease.ts";
 import { migrations } from "./migrations.ts";
 import { createOwnPds } from "./own-pds.ts";
-import { createCallPds, type PdsCall } from "./pds.ts";
+import { createCallPds } from "./pds.ts";
 import { createRefresh } from "./refresh.ts";
+import { createRefreshed } from "./refreshed.ts";
 import { createReplays } from "./replay.ts";
-import { createRevoke } from "./revoke.ts";
 import { sessionRoutes } from "./routes.ts";
 import { createSessions, type Session } from "./sessions.ts";
+import { createTargets, type Delegation } from "./targets.ts";
 import { upkeep } from "./upkeep.ts";
 import { defaultProcedure, type Target } from "./writes.ts";
 
@@ -38,8 +33,7 @@ export interface DpopSessionsOptions {
   sweepEveryMs?: number;
 }
 
-/** Decides in whose repo a caller may write instead of his own. @throws HttpError 403 */
-export type Delegation = (caller: Caller, delegateDid: string) => Promise<void>;
+export type { Delegation };
 
 /** What other plugins get. */
 export interface DpopSessionsApi {
@@ -49,16 +43,14 @@ export interface DpopSessionsApi {
   delegateBy(delegation: Delegation): void;
   /** The sessions of an account under a client. */
   ofUser(clientId: string, did: string): Promise<Session[]>;
-  remove(sessions: readonly Session[]): Promise<void>;
+  /** Ends sessions: here at once, at their authorization servers in the background. */
+  end(sessions: readonly Session[]): Promise<void>;
   /** The caller's own repo. @throws HttpError 401 */
   own(call: XrpcCall, method: string): Promise<Target>;
 }
 
 /** A blob of 50 MiB over a slow line. */
 const uploadTimeoutMs = 120_000;
-
-/** Tells an app that its token was refreshed here, and until when the new one is good; `…/token` gives it. */
-const refreshedHeader = "x-happyview-session-refreshed";
 
 /**
  * Sessions of users on their devices: apps register what a PDS gave them, prove themselves by a key, and write through
@@ -80,10 +72,12 @@ export const dpopSessions = definePlugin({
       timeoutMs: uploadTimeoutMs,
     });
     const send = createDpopFetch(app.fetch, app.clock.now, fetchUpload);
+    const grants = createGrants({ app, clients, keys, fetch: app.fetch, send });
     const refresh = createRefresh({
       app,
       sessions,
       lease: createRefreshLease(app, box),
+      grants,
       clients,
       fetch: app.fetch,
       send,
@@ -95,25 +89,36 @@ export const dpopSessions = definePlugin({
     upkeep({ app, keys, box, sweepEveryMs: options.sweepEveryMs ?? 600_000 });
     const scheme = publicUrl(app.config).startsWith("https:") ? "https" : "http";
     const authenticate = createAuthenticate({ app, clients, keys, sessions, replays, scheme });
-    const auth = createClientAuth(clients);
-    let delegation: Delegation | undefined;
-    /** Callers whose app holds an older token than the PDS knows. */
-    const refreshed = new WeakMap<Caller, Session>();
+    const refreshed = createRefreshed(app);
+    const targets = createTargets({ clients, sessions, callPds, refreshed });
 
+    /** Removes them here; what it returns tells their authorization servers. */
+    async function end(ended: readonly Session[]): Promise<() => Promise<void>> {
+      const open = await grants.of(ended);
+      await sessions.remove(ended);
+      return () => grants.revoke(open);
+    }
     const requireEncryption = (): void => {
       if (!box.isSealing) throw new HttpError(500, "TOKEN_ENCRYPTION_KEY not configured");
     };
     sessionRoutes({
       app,
-      auth,
+      auth: createClientAuth(clients),
       authenticate,
       keys,
       sessions,
       send,
-      revoke: createRevoke({ app, clients, keys, fetch: app.fetch, send }),
+      end,
       verifyTokens: options.verifyTokens ?? true,
       requireEncryption,
       charge: limits?.charge,
+    });
+    clients.beforeRemove(async (ids) => {
+      const ended: Session[] = [];
+      for (const id of ids)
+        if (ended.length < maxWaiting) ended.push(...(await sessions.ofClient(id, maxWaiting)));
+      const open = await grants.of(ended);
+      return () => void grants.revoke(open);
     });
 
     app.callers.xrpc.push(async (request) => {
@@ -126,12 +131,8 @@ export const dpopSessions = definePlugin({
         permissions: new Set<string>(),
         sessionId: session.id,
       };
-      if (session.refreshedAt !== null) refreshed.set(caller, session);
+      refreshed.begin(caller, session);
       return caller;
-    });
-    app.hook("request", (admission) => {
-      const session = refreshed.get(admission.caller);
-      if (session) admission.headers = { ...admission.headers, [refreshedHeader]: session.expiresAt ?? "" };
     });
     if (admins)
       app.callers.admin.push(async (request) => {
@@ -144,59 +145,15 @@ export const dpopSessions = definePlugin({
         return admins.account(session.did, client.clientKey);
       });
 
-    const toTarget = (session: Session): Target => ({
-      did: session.did,
-      call: (call) => callPds(session, call),
-    });
-    async function sessionOf({ did, clientKey, sessionId }: Caller): Promise<Session | undefined> {
-      if (sessionId !== undefined) return sessions.get(sessionId);
-      if (did === null) return undefined;
-      const client = clientKey === null ? undefined : await clients.find(clientKey);
-      return client ? (await sessions.ofUser(client.id, did))[0] : sessions.latestOf(did);
-    }
-    async function delegated(caller: Caller, delegateDid: string): Promise<Session> {
-      const client = caller.clientKey === null ? undefined : await clients.find(caller.clientKey);
-      if (!delegation || !client) throw new HttpError(401, "delegation requires DPoP authentication");
-      await delegation(caller, delegateDid);
-      const [session] = await sessions.ofUser(client.id, delegateDid);
-      if (!session) throw new HttpError(401, `no session of ${delegateDid}: it has to sign in again`);
-      return session;
-    }
-    async function own({ caller }: XrpcCall, method: string): Promise<Target> {
-      const session = caller.did === null ? undefined : await sessionOf(caller);
-      if (!session) throw new HttpError(401, `${method} requires DPoP authentication`);
-      return toTarget(session);
-    }
-    async function target({ caller }: XrpcCall, delegateDid: string | undefined): Promise<Target> {
-      if (delegateDid !== undefined) return toTarget(await delegated(caller, delegateDid));
-      const session = await sessionOf(caller);
-      if (!session) throw new HttpError(401, `no OAuth session for ${caller.did}: sign in again`);
-      return toTarget(session);
-    }
+    const { own, target, writer, delegateBy } = targets;
     app.xrpc.defaultProcedure((call) => defaultProcedure(call, { app, target }));
-    app.xrpc.ownPds(createOwnPds({ app, sessionOf, callPds }));
+    app.xrpc.ownPds(createOwnPds({ app, own }));
     fixedMethods(app, own);
-
     return {
-      writer: {
-        async session({ caller, delegateDid }) {
-          const session =
-            delegateDid === undefined ? await sessionOf(caller) : await delegated(caller, delegateDid);
-          if (!session) return undefined;
-          const post = async (call: Omit<PdsCall, "method">): Promise<PdsAnswer> => {
-            const { status, body } = await callPds(session, { method: "POST", ...call });
-            return { status, body };
-          };
-          return {
-            post: (path, body) => post({ path, contentType: "application/json", body }),
-            upload: (body, contentType) =>
-              post({ path: "com.atproto.repo.uploadBlob", contentType, body, isUpload: true }),
-          };
-        },
-      },
-      delegateBy: (decide) => void (delegation = decide),
+      writer,
+      delegateBy,
       ofUser: sessions.ofUser,
-      remove: sessions.remove,
+      end: async (ended) => void (await end(ended))(),
       own,
     };
   },

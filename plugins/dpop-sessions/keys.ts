@@ -20,6 +20,8 @@ export interface DpopKeys {
   byProvision(provisionId: string): Promise<DpopKey | undefined>;
   byThumbprint(clientId: string, thumbprint: string): Promise<DpopKey | undefined>;
   get(id: string): Promise<DpopKey | undefined>;
+  /** By id; those that are gone are left out. */
+  many(ids: readonly string[]): Promise<Map<string, DpopKey>>;
   /** Removes keys that nobody has registered a session with for two hours; how many. */
   sweep(): Promise<number>;
   /** The private key. */
@@ -68,6 +70,10 @@ export function createDpopKeys({ db, clock }: Pick<PluginApp, "db" | "clock">, b
     byThumbprint: (clientId, thumbprint) =>
       one("api_client_id = ? AND jwk_thumbprint = ?", [clientId, thumbprint]),
     get: (id) => one("id = ?", [id]),
+    async many(ids) {
+      const rows = await db.selectByKeys<Row>("SELECT * FROM happyview_dpop_keys", "id", ids);
+      return new Map(rows.map((row) => [row.id, toKey(row)]));
+    },
     async sweep() {
       const before = new Date(clock.now() - unusedKeptMs).toISOString();
       const isUnused =

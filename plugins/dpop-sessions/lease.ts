@@ -17,8 +17,8 @@ export interface RefreshLease {
   hold(id: string, token: string, forMs: number): Promise<void>;
   /** Gives the lease back. */
   release(id: string, token: string): Promise<void>;
-  /** Stores what the refresh of these tokens brought; does nothing when others are there. */
-  store(session: Session, tokens: NewTokens): Promise<void>;
+  /** Stores what the refresh of these tokens brought; false, and nothing, when others are there or the session is gone. */
+  store(session: Session, tokens: NewTokens): Promise<boolean>;
   /** Removes a session whose grant is over, with its key; false when it has other tokens by now. */
   remove(session: Session): Promise<boolean>;
 }
@@ -54,7 +54,7 @@ export function createRefreshLease(
     async store({ id, version }, { accessToken, refreshToken, expiresAt }) {
       const at = clock.timestamp();
       // Whoever holds the lease now: tokens that a PDS has given out for these are the only good ones there are.
-      await db.run(
+      const stored = await db.run(
         `UPDATE happyview_dpop_sessions SET access_token_enc = ?, refresh_token_enc = coalesce(?, refresh_token_enc),
            token_expires_at = ?, updated_at = ?, refreshed_at = ?, version = version + 1, ${free}
          WHERE id = ? AND version = ?`,
@@ -68,6 +68,7 @@ export function createRefreshLease(
           version,
         ],
       );
+      return stored > 0;
     },
     remove: ({ id, keyId, version }) =>
       db.transaction(async (tx) => {

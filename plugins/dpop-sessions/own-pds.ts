@@ -1,17 +1,15 @@
-import { HttpError, reply, type Caller, type PluginApp } from "../../core/index.ts";
+import { HttpError, reply, type PluginApp } from "../../core/index.ts";
 import { isObject } from "../../core/lexicons/document.ts";
 import type { OwnPds } from "../../core/xrpc/dispatch.ts";
 import { requireGranted } from "./granted.ts";
 import { indexWrites } from "./indexed.ts";
-import type { CallPds } from "./pds.ts";
 import { repoWritesOf } from "./repo-writes.ts";
-import type { Session } from "./sessions.ts";
+import type { Targets } from "./targets.ts";
 import { signedIn } from "./writes.ts";
 
 export interface OwnPdsParts {
   app: Pick<PluginApp, "identity" | "records" | "log">;
-  sessionOf(caller: Caller): Promise<Session | undefined>;
-  callPds: CallPds;
+  own: Targets["own"];
 }
 
 /** What the app says to services behind the PDS, and they to it. */
@@ -19,14 +17,12 @@ const sentOn = ["atproto-proxy", "atproto-accept-labelers"];
 const passedBack = ["atproto-repo-rev", "atproto-content-labelers"];
 
 /** Calls the caller's own PDS with its session, for methods that this instance does not serve (sync-and-xrpc §4.9). */
-export function createOwnPds({ app, sessionOf, callPds }: OwnPdsParts): OwnPds {
+export function createOwnPds({ app, own }: OwnPdsParts): OwnPds {
   return async ({ nsid, type, query, caller, request, input, inputText }) => {
-    const session = caller.did === null ? undefined : await sessionOf(caller);
-    if (!session) throw new HttpError(401, `${nsid} requires DPoP authentication`);
-    const { did } = session;
+    const { did, scopes, call } = await own({ caller }, nsid);
     await requireOwnRepo(input, did, app);
     const writes = repoWritesOf(nsid, input);
-    requireGranted(session.scopes, { nsid, writes, proxy: request.headers.get("atproto-proxy") });
+    requireGranted(scopes, { nsid, writes, proxy: request.headers.get("atproto-proxy") });
     const headers = Object.fromEntries(
       sentOn.flatMap((name) => {
         const value = request.headers.get(name);
@@ -35,7 +31,7 @@ export function createOwnPds({ app, sessionOf, callPds }: OwnPdsParts): OwnPds {
     );
     const answer = await signedIn(
       () =>
-        callPds(session, {
+        call({
           method: type === "query" ? "GET" : "POST",
           path: query ? `${nsid}?${query}` : nsid,
           headers,

@@ -16,8 +16,15 @@ export interface PdsCall {
   isUpload?: boolean;
 }
 
-/** Calls of an account's own PDS with its session; a token that has run out is refreshed once (auth §5.2). */
-export type CallPds = (session: Session, call: PdsCall) => Promise<DpopAnswer>;
+/**
+ * Calls of an account's own PDS with its session; a token that has run out is refreshed once (auth §5.2), and who calls
+ * is told of it.
+ */
+export type CallPds = (
+  session: Session,
+  call: PdsCall,
+  refreshed: (session: Session) => void,
+) => Promise<DpopAnswer>;
 
 export function createCallPds(parts: {
   app: Pick<PluginApp, "identity">;
@@ -26,14 +33,16 @@ export function createCallPds(parts: {
   refresh: Refresh;
 }): CallPds {
   const { app, keys, send, refresh } = parts;
-  return async (session, call) => {
+  return async (session, call, refreshed) => {
     const key = await keys.get(session.keyId);
     if (!key) throw new PdsAuthError("session expired, please re-authenticate");
     const jwk = keys.open(key);
     const pds = session.pdsUrl ?? (await app.identity.pds(session.did));
     const first = await request(session, jwk);
     if (!isTokenRefused(first)) return first;
-    return request(await refresh(session, jwk), jwk);
+    const fresh = await refresh(session, jwk);
+    refreshed(fresh);
+    return request(fresh, jwk);
 
     function request(current: Session, privateKey: JWK): Promise<DpopAnswer> {
       const { method, path, contentType, body, headers, isUpload } = call;

@@ -7,12 +7,15 @@ import { PdsAuthError, type PluginApp } from "../../core/index.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import type { ApiClientsApi } from "../api-clients/index.ts";
 import { errorOf, type DpopFetch } from "./dpop-fetch.ts";
+import type { Grants } from "./grants.ts";
 import type { NewTokens, RefreshLease } from "./lease.ts";
+import { endpointOf } from "./metadata.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 export interface RefreshParts {
   sessions: Sessions;
   lease: RefreshLease;
+  grants: Pick<Grants, "revoke">;
   clients: Pick<ApiClientsApi, "get">;
   fetch: OutgoingFetch;
   send: DpopFetch;
@@ -41,7 +44,7 @@ const tokens = z.object({
  * session, under a lease in the database; everybody else waits for what it gets.
  */
 export function createRefresh(parts: RefreshParts): Refresh {
-  const { sessions, lease, app, leaseMs = 15_000 } = parts;
+  const { sessions, lease, grants, clients, app, leaseMs = 15_000 } = parts;
   const running = new Map<string, Promise<Session>>();
 
   async function refresh(stale: Session, jwk: JWK): Promise<Session> {
@@ -64,17 +67,18 @@ export function createRefresh(parts: RefreshParts): Refresh {
       await lease.release(session.id, token);
       return session;
     }
+    const clientId = (await clients.get(session.clientId))?.clientIdUrl;
     let fresh: NewTokens | undefined;
     const endHold = hold(session.id, token);
     try {
-      fresh = await requestTokens(session, jwk, parts);
+      fresh = clientId === undefined ? undefined : await requestTokens(session, clientId, jwk, parts);
     } catch (error) {
       await lease.release(session.id, token);
       throw error;
     } finally {
       endHold();
     }
-    if (fresh) await storeDurably(session, fresh);
+    if (fresh && clientId !== undefined) await keepOrRevoke(session, fresh, clientId, jwk);
     else if (await lease.remove(session)) {
       app.events.emit({
         type: "dpop_session.expired",
@@ -100,8 +104,21 @@ export function createRefresh(parts: RefreshParts): Refresh {
     return () => clearInterval(timer);
   }
 
+  /** Tokens of a session that is over, or that the app has registered anew, are nobody's: their grant is ended. */
+  async function keepOrRevoke(before: Session, fresh: NewTokens, clientId: string, jwk: JWK): Promise<void> {
+    const spent = before.refreshToken();
+    for (let session: Session | undefined = before; session;) {
+      if (await storeDurably(session, fresh)) return;
+      session = await sessions.get(before.id);
+      if (session?.refreshToken() !== spent) break; // else: registered anew with the tokens that it had
+    }
+    if (before.issuer === null) return;
+    const token = fresh.refreshToken ?? spent ?? fresh.accessToken;
+    void grants.revoke([{ issuer: before.issuer, clientId, token, jwk }]);
+  }
+
   /** The old refresh token is worth nothing any more: these must be stored before anything else happens. */
-  async function storeDurably(session: Session, fresh: NewTokens): Promise<void> {
+  async function storeDurably(session: Session, fresh: NewTokens): Promise<boolean> {
     for (let attempt = 0; ; attempt++) {
       try {
         return await lease.store(session, fresh);
@@ -126,23 +143,25 @@ export function createRefresh(parts: RefreshParts): Refresh {
 /** Undefined when the grant is over. @throws PdsAuthError */
 async function requestTokens(
   session: Session,
+  clientId: string,
   jwk: JWK,
-  { fetch, send, clients, app }: RefreshParts,
+  { fetch, send, app }: RefreshParts,
 ): Promise<NewTokens | undefined> {
   const refreshToken = session.refreshToken();
   if (refreshToken === undefined) throw new PdsAuthError("token expired and no refresh_token available");
   if (session.issuer === null) throw new PdsAuthError("token expired and no issuer URL stored");
-  const client = await clients.get(session.clientId);
-  if (!client) return undefined;
+  const endpoint = await endpointOf(session.issuer, "token_endpoint", fetch);
+  if (endpoint === undefined)
+    throw new PdsAuthError(`the metadata of ${session.issuer} names no token endpoint`);
   const answer = await send({
     method: "POST",
-    url: await tokenEndpoint(session.issuer, fetch),
+    url: endpoint,
     jwk,
     headers: { "content-type": "application/x-www-form-urlencoded" },
     body: new URLSearchParams({
       grant_type: "refresh_token",
       refresh_token: refreshToken,
-      client_id: client.clientIdUrl,
+      client_id: clientId,
     }).toString(),
   }).catch((cause: unknown) => {
     throw new PdsAuthError("token refresh failed: the authorization server cannot be reached", { cause });
@@ -168,27 +187,6 @@ function parseTokens(body: string): z.infer<typeof tokens> {
   } catch {
     throw new PdsAuthError("token refresh failed: the authorization server's answer cannot be read");
   }
-}
-
-/** @throws PdsAuthError */
-export async function tokenEndpoint(issuer: string, fetch: OutgoingFetch): Promise<string> {
-  const metadata = await serverMetadata(issuer, fetch);
-  const endpoint = metadata["token_endpoint"];
-  if (typeof endpoint === "string") return endpoint;
-  throw new PdsAuthError(`the metadata of ${issuer} names no token endpoint`);
-}
-
-/** RFC 8414 metadata; its issuer must be the one that was asked. @throws PdsAuthError */
-export async function serverMetadata(issuer: string, fetch: OutgoingFetch): Promise<Record<string, unknown>> {
-  const url = `${issuer.replace(/\/$/, "")}/.well-known/oauth-authorization-server`;
-  try {
-    const response = await fetch(url, { redirect: "error" });
-    const value = (await response.json()) as Record<string, unknown>;
-    if (response.ok && String(value["issuer"]).replace(/\/$/, "") === issuer.replace(/\/$/, "")) return value;
-  } catch (cause) {
-    throw new PdsAuthError(`the metadata of ${issuer} cannot be read`, { cause });
-  }
-  throw new PdsAuthError(`the metadata of ${issuer} is not its own`);
 }
 
 function expired(): PdsAuthError {

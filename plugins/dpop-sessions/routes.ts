@@ -9,7 +9,6 @@ import type { Authenticate } from "./authenticate.ts";
 import type { ClientAuth } from "./client-auth.ts";
 import type { DpopKeys } from "./keys.ts";
 import { register, registration, type RegisterParts } from "./register.ts";
-import type { Revoke } from "./revoke.ts";
 import type { Session, Sessions } from "./sessions.ts";
 
 export interface RouteParts extends RegisterParts {
@@ -18,7 +17,8 @@ export interface RouteParts extends RegisterParts {
   authenticate: Authenticate;
   keys: DpopKeys;
   sessions: Sessions;
-  revoke: Revoke;
+  /** Removes sessions; what it returns tells their authorization servers. */
+  end(sessions: readonly Session[]): Promise<() => Promise<void>>;
   /** @throws HttpError 500 without an encryption key */
   requireEncryption(): void;
   /** Takes a request from its client's bucket, where there are rate limits. @throws HttpError 429 */
@@ -29,7 +29,7 @@ const provision = z.object({ pkce_challenge: z.string().max(128).nullish() });
 
 /** `/oauth/*` for apps (auth §1.3, §4). */
 export function sessionRoutes(parts: RouteParts): void {
-  const { app, auth, keys, sessions, revoke, requireEncryption } = parts;
+  const { app, auth, keys, end, requireEncryption } = parts;
   const route: typeof app.http.route = (pattern, handler) =>
     app.http.route(pattern, async (context) => {
       const headers = await parts.charge?.(context);
@@ -74,8 +74,9 @@ export function sessionRoutes(parts: RouteParts): void {
     const { client, owned, own } = await access(context, parts);
     // A secret ends them all; a device's key ends that device.
     const ended = own ? [own] : owned;
-    await revoke(ended);
-    await sessions.remove(ended);
+    await (
+      await end(ended)
+    )();
     const did = context.params["did"] ?? "";
     app.events.emit({ type: "dpop_session.deleted", actor: did, subject: client.clientKey });
   });
@@ -88,8 +89,9 @@ export function sessionRoutes(parts: RouteParts): void {
     const { client, owned } = await access(context, parts);
     const session = owned.find(({ id }) => id === context.params["id"]);
     if (!session) throw new HttpError(404, "DPoP session not found");
-    await revoke([session]);
-    await sessions.remove([session]);
+    await (
+      await end([session])
+    )();
     app.events.emit({
       type: "dpop_session.device_deleted",
       actor: session.did,

@@ -41,6 +41,8 @@ export interface Sessions {
   byKey(keyId: string): Promise<Session | undefined>;
   /** Of one user and client; the one used last comes first. */
   ofUser(clientId: string, did: string): Promise<Session[]>;
+  /** Of a client, those used last; `limit` at the most. */
+  ofClient(clientId: string, limit: number): Promise<Session[]>;
   /** Of one user, whatever the client. */
   latestOf(did: string): Promise<Session | undefined>;
   /** With their keys. */
@@ -89,8 +91,8 @@ export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, b
     accessToken: () => box.openBytes(row.access_token_enc),
     refreshToken: () => (row.refresh_token_enc === null ? undefined : box.openBytes(row.refresh_token_enc)),
   });
-  const all = async (where: string, params: string[]): Promise<Session[]> =>
-    (await db.all<Row>(`${select} WHERE ${where} ORDER BY updated_at DESC`, params)).map(toSession);
+  const all = async (where: string, params: string[], limit = ""): Promise<Session[]> =>
+    (await db.all<Row>(`${select} WHERE ${where} ORDER BY updated_at DESC ${limit}`, params)).map(toSession);
   const one = async (where: string, params: string[]): Promise<Session | undefined> =>
     (await all(where, params))[0];
 
@@ -139,6 +141,7 @@ export function createSessions({ db, clock }: Pick<PluginApp, "db" | "clock">, b
     get: (id) => one("id = ?", [id]),
     byKey: (keyId) => one("dpop_key_id = ?", [keyId]),
     ofUser: (clientId, did) => all("api_client_id = ? AND user_did = ?", [clientId, did]),
+    ofClient: (clientId, limit) => all("api_client_id = ?", [clientId], `LIMIT ${limit}`),
     latestOf: (did) => one("user_did = ?", [did]),
     async remove(sessions) {
       await db.deleteByKeys(

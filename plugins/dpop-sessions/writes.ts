@@ -17,6 +17,8 @@ import { repoWritesOf } from "./repo-writes.ts";
 /** The repo that a write goes to. */
 export interface Target {
   did: string;
+  /** What the account has granted. */
+  scopes: readonly string[];
   call(call: PdsCall): Promise<DpopAnswer>;
 }
 

@@ -30,14 +30,15 @@ export function openSdk(
   });
 }
 
-/** On the PDS's own page. */
+/** On the PDS's own page; the user consents to all scopes that the app asks for, or to those that are given. */
 export async function signInAs(
   sdk: HappyViewBrowserClient,
   name: string,
   { dids }: Pick<Atmosphere, "dids">,
+  consents?: string,
 ): Promise<HappyViewSession> {
   const { authorizationUrl } = await sdk.prepareLogin(dids[name] ?? "");
-  return sdk.callback(await signIn(authorizationUrl, { name: `${name}.test`, password }));
+  return sdk.callback(await signIn(authorizationUrl, { name: `${name}.test`, password, consents }));
 }
 
 /** By the procedure `xyz.statusphere.set`, of another server than the SDK's where one is named. */

@@ -12,7 +12,12 @@ interface Answer {
  */
 export async function signIn(
   authorizeUrl: string,
-  user: { name: string; password: string },
+  user: {
+    name: string;
+    password: string;
+    /** The scopes to which the user consents. @default all that the app asks for */
+    consents?: string | undefined;
+  },
 ): Promise<string> {
   const { origin } = new URL(authorizeUrl);
   const cookies = new Map<string, string>();
@@ -55,7 +60,8 @@ export async function signIn(
   // The account is named `sub` by the versions up to 0.4, `did` by later ones.
   const { did, sub } = signedIn["account"] as { did?: string; sub?: string };
   const bearer = String(signedIn["ephemeralToken"] ?? "");
-  const consent = await api("consent", sub === undefined ? { did } : { sub }, bearer);
+  const scope = user.consents === undefined ? {} : { scope: user.consents };
+  const consent = await api("consent", { ...(sub === undefined ? { did } : { sub }), ...scope }, bearer);
   const back = await ask(String(consent["url"]), { ...navigate, "sec-fetch-site": "same-origin" });
   if (back.location === undefined) throw new Error(`no way back from the PDS: ${back.status} ${back.body}`);
   return new URL(back.location).search;

@@ -15,6 +15,8 @@ export interface StubPds {
   good: Set<string>;
   /** What the token endpoint was asked, each with how to answer it. */
   refreshes: { refreshToken: string; answer(answer: TokenAnswer): void }[];
+  /** The tokens whose grants it was asked to end. */
+  revoked: string[];
   /** Answers a request with a good token. */
   serve: (request: IncomingMessage, response: ServerResponse, body: Buffer) => void;
   close(): Promise<void>;
@@ -25,6 +27,7 @@ export async function startPds(): Promise<StubPds> {
     url: "",
     good: new Set(),
     refreshes: [],
+    revoked: [],
     serve: (_, response) => json(response, 200, { ok: true }),
     close: () =>
       new Promise((resolve) => {
@@ -49,7 +52,15 @@ function answer(pds: StubPds, request: IncomingMessage, response: ServerResponse
     return json(response, 200, { id: did, alsoKnownAs: ["at://alice.test"], service });
   }
   if (path === "/.well-known/oauth-authorization-server")
-    return json(response, 200, { issuer: pds.url, token_endpoint: `${pds.url}/token` });
+    return json(response, 200, {
+      issuer: pds.url,
+      token_endpoint: `${pds.url}/token`,
+      revocation_endpoint: `${pds.url}/revoke`,
+    });
+  if (path === "/revoke") {
+    pds.revoked.push(new URLSearchParams(body.toString()).get("token") ?? "");
+    return json(response, 200, {});
+  }
   if (path === "/token") {
     const refreshToken = new URLSearchParams(body.toString()).get("refresh_token") ?? "";
     pds.refreshes.push({ refreshToken, answer: ({ status, body }) => json(response, status, body) });

@@ -23,6 +23,7 @@ afterAll(() => pds.close());
 beforeEach(() => {
   pds.good.clear();
   pds.refreshes.length = 0;
+  pds.revoked.length = 0;
 });
 
 const ping = "/xrpc/com.example.ping";
@@ -43,7 +44,7 @@ describe.each(databases())("refreshes on $name", (subject) => {
     client: TestClient;
     device: Device;
     asked: Promise<Response>;
-    registerAgain(): Promise<Response>;
+    registerAgain(tokens?: { access_token: string; refresh_token: string }): Promise<Response>;
   }> {
     const client = await registerClient(t);
     const device = await openDevice(t, client, did, { issuer: pds.url });
@@ -55,11 +56,11 @@ describe.each(databases())("refreshes on $name", (subject) => {
       client,
       device,
       asked,
-      registerAgain: () =>
+      registerAgain: (tokens = { access_token: "registered-again", refresh_token: "next" }) =>
         t.request("/oauth/sessions", {
           method: "POST",
           headers: clientHeaders(client),
-          body: JSON.stringify({ ...fields, access_token: "registered-again", refresh_token: "next" }),
+          body: JSON.stringify({ ...fields, ...tokens }),
         }),
     };
   }
@@ -93,14 +94,41 @@ describe.each(databases())("refreshes on $name", (subject) => {
     expect((await device.ask("GET", ping)).status).toBe(200);
   });
 
-  test("leave the tokens that were registered meanwhile", async () => {
+  test("leave the tokens that were registered meanwhile, and end the grant that is nobody's now", async () => {
     await using t = await start();
     const { device, asked, registerAgain } = await whileRefreshing(t);
     expect((await registerAgain()).status).toBe(201);
-    pds.refreshes[0]?.answer({ status: 200, body: { access_token: "of-the-old-grant" } });
+    pds.refreshes[0]?.answer({ status: 200, body: { access_token: "old", refresh_token: "of-old" } });
     expect((await asked).status).toBe(200);
+    await expect.poll(() => pds.revoked).toEqual(["of-old"]);
     const token = await device.ask("POST", `/oauth/sessions/${did}/token`);
     expect(await token.json()).toMatchObject({ access_token: "registered-again" });
+  });
+
+  test("are stored when the tokens that were registered meanwhile are those that it had", async () => {
+    await using t = await start();
+    const { device, asked, registerAgain } = await whileRefreshing(t);
+    const same = { access_token: device.token, refresh_token: `refresh-${device.token}` };
+    expect((await registerAgain(same)).status).toBe(201);
+    pds.good.add("fresh");
+    pds.refreshes[0]?.answer({ status: 200, body: { access_token: "fresh", refresh_token: "next" } });
+    expect((await asked).status).toBe(200);
+    const token = await device.ask("POST", `/oauth/sessions/${did}/token`);
+    expect(await token.json()).toMatchObject({ access_token: "fresh" });
+    expect(pds.revoked).toEqual([]);
+  });
+
+  test("that come when their session has ended end their grant", async () => {
+    await using t = await start();
+    const { client, asked } = await whileRefreshing(t);
+    const ended = await t.request(`/oauth/sessions/${did}`, {
+      method: "DELETE",
+      headers: clientHeaders(client),
+    });
+    expect(ended.status).toBe(204);
+    pds.refreshes[0]?.answer({ status: 200, body: { access_token: "late", refresh_token: "of-late" } });
+    expect((await asked).status).toBe(401);
+    await expect.poll(() => pds.revoked).toContain("of-late");
   });
 
   test("of a grant that is over end the session", async () => {
