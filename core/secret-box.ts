@@ -18,6 +18,7 @@ export interface SecretBox {
   /** True where a previous key is known, so that something may be left that only that one opens. */
   readonly isRotating: boolean;
   /** The same under the current key; undefined when it is already, or when the previous key does not open it either. */
+  reseal(stored: string): string | undefined;
   resealBytes(stored: Uint8Array): Uint8Array | undefined;
 }
 
@@ -55,13 +56,18 @@ export function createSecretBox(key: string | undefined, previous?: string): Sec
     const opened = attempt(old, bytes);
     return opened === undefined ? undefined : sealBytes(opened);
   };
+  const toText = (bytes: Buffer): string => prefix + bytes.toString("base64");
+  const toBytes = (stored: string): Buffer => Buffer.from(stored.slice(prefix.length), "base64");
   return {
     isSealing: secret !== undefined,
-    seal: (text) => (secret ? prefix + sealBytes(text).toString("base64") : text),
-    open: (stored) =>
-      stored.startsWith(prefix) ? openBytes(Buffer.from(stored.slice(prefix.length), "base64")) : stored,
+    seal: (text) => (secret ? toText(sealBytes(text)) : text),
+    open: (stored) => (stored.startsWith(prefix) ? openBytes(toBytes(stored)) : stored),
     sealBytes,
     openBytes,
+    reseal(stored) {
+      const next = stored.startsWith(prefix) ? resealBytes(toBytes(stored)) : undefined;
+      return next && toText(next);
+    },
     isRotating: secret !== undefined && old !== undefined,
     resealBytes,
   };

@@ -2,6 +2,7 @@ import { asc, eq } from "drizzle-orm";
 import { z } from "zod";
 import { explain } from "../../core/errors.ts";
 import { HttpError, type PluginApp } from "../../core/index.ts";
+import { resealAtStart } from "../../core/reseal.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
 import { followEveryMs, followTable } from "./follow.ts";
 import { createMask, type Mask } from "./mask.ts";
@@ -25,6 +26,7 @@ export async function createVariables(
     app.config.env["TOKEN_ENCRYPTION_KEY"],
     app.config.env["TOKEN_ENCRYPTION_KEY_PREVIOUS"],
   );
+  resealAtStart(app, box, [{ table: "happyview_script_variables", key: "key", column: "value" }]);
   /** Told once for each value, however often it is read. */
   const unreadable = new Set<string>();
   const read = async (): Promise<Map<string, Variable>> => {

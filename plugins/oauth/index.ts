@@ -1,5 +1,6 @@
 import { definePlugin, HttpError } from "../../core/index.ts";
 import { explain } from "../../core/errors.ts";
+import { resealAtStart } from "../../core/reseal.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
 import { users } from "../users/index.ts";
 import { createBrowsers } from "./browsers.ts";
@@ -31,6 +32,10 @@ export const oauth = definePlugin({
     const { scope = "atproto", stateLifetimeMs = 600_000 } = options;
     const { env, server } = app.config;
     const box = createSecretBox(env["TOKEN_ENCRYPTION_KEY"], env["TOKEN_ENCRYPTION_KEY_PREVIOUS"]);
+    resealAtStart(app, box, [
+      { table: "happyview_oauth_sessions", key: "did", column: "session_data" },
+      { table: "happyview_oauth_keys", key: "id", isNumbered: true, column: "jwk" },
+    ]);
     const clients = createClients({ app, box, stateLifetimeMs, scope });
     const secret = env["SESSION_SECRET"] ?? "";
     if (secret.length < minSecretLength)

@@ -1,10 +1,11 @@
 import { Secp256k1Keypair } from "@atproto/crypto";
 import { explain, HappyViewError } from "../../../core/errors.ts";
 import type { PluginApp } from "../../../core/plugin-app.ts";
+import { resealAtStart } from "../../../core/reseal.ts";
 import { createSecretBox } from "../../../core/secret-box.ts";
 import { createSigner, type Signer } from "./signer.ts";
 
-type Parts = Pick<PluginApp, "config" | "db" | "domains" | "log" | "settings">;
+type Parts = Pick<PluginApp, "config" | "db" | "domains" | "hook" | "log" | "onClose" | "settings">;
 
 /**
  * The signer of this instance: the key of ATTESTATION_PRIVATE_KEY (32 bytes in hexadecimal), else the one that is made
@@ -46,8 +47,13 @@ async function importKey(hex: string): Promise<Secp256k1Keypair> {
   });
 }
 
-async function storedKey({ config: { env }, db, log }: Parts): Promise<Secp256k1Keypair | undefined> {
+async function storedKey(app: Parts): Promise<Secp256k1Keypair | undefined> {
+  const { env } = app.config;
+  const { db, log } = app;
   const box = createSecretBox(env["TOKEN_ENCRYPTION_KEY"], env["TOKEN_ENCRYPTION_KEY_PREVIOUS"]);
+  resealAtStart(app, box, [
+    { table: "happyview_attestation_keys", key: "id", isNumbered: true, column: "sealed" },
+  ]);
   const stored = async (): Promise<string | undefined> =>
     (await db.get<{ sealed: string }>("SELECT sealed FROM happyview_attestation_keys WHERE id = 1"))?.sealed;
   let sealed = await stored();
