@@ -10,8 +10,8 @@ export interface Login {
 
 /** Who is signed in to the dashboard, by cookie; kept on the server, so that signing out ends it everywhere. */
 export interface Logins {
-  /** The value of a `Set-Cookie` header. */
-  begin(did: string): Promise<string>;
+  /** The value of a `Set-Cookie` header; what the browser was signed in as before ends. */
+  begin(did: string, request: HttpRequest): Promise<string>;
   find(request: HttpRequest): Promise<Login | undefined>;
   /** Returns the header that takes the cookie away. */
   end(request: HttpRequest): Promise<string>;
@@ -40,8 +40,14 @@ export function createLogins({ db, clock, secret, ...parts }: LoginParts): Login
     return id !== "" && given.length === expected.length && timingSafeEqual(given, expected) ? id : undefined;
   }
 
+  async function forget(request: HttpRequest): Promise<void> {
+    const id = idOf(request);
+    if (id !== undefined) await db.run("DELETE FROM happyview_logins WHERE id_hash = ?", [hash(id)]);
+  }
+
   return {
-    async begin(did) {
+    async begin(did, request) {
+      await forget(request);
       const id = randomBytes(32).toString("base64url");
       await db.run(
         "INSERT INTO happyview_logins (id_hash, did, csrf_token, created_at, expires_at) VALUES (?, ?, ?, ?, ?)",
@@ -59,8 +65,7 @@ export function createLogins({ db, clock, secret, ...parts }: LoginParts): Login
       return row && { did: row.did, csrfToken: row.csrf_token };
     },
     async end(request) {
-      const id = idOf(request);
-      if (id !== undefined) await db.run("DELETE FROM happyview_logins WHERE id_hash = ?", [hash(id)]);
+      await forget(request);
       return `${cookieName}=; ${attributes}; Max-Age=0`;
     },
     async sweep() {

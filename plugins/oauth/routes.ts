@@ -81,7 +81,7 @@ export function oauthRoutes({ app, clients, browsers, logins, users, scope }: Ro
       }
       return reply(303, null, {
         location: to || `${base}/dashboard/`,
-        "set-cookie": await open.begin(session.did),
+        "set-cookie": await open.begin(session.did, request),
       });
     } catch (error) {
       app.log.warn("a sign-in failed", { error: explain(error) });

@@ -18,6 +18,17 @@ export async function startAtmosphere(...names: string[]): Promise<Atmosphere> {
   const plc = await TestPlc.create({});
   const pds = await TestPds.create({ didPlcUrl: plc.url });
   mockNetworkUtilities(pds);
+  return withAccounts(plc, pds, names);
+}
+
+/** The PDS says that it is at `https://<hostname>`, whoever leads there. */
+export async function startPublicAtmosphere(hostname: string, ...names: string[]): Promise<Atmosphere> {
+  const plc = await TestPlc.create({});
+  const pds = await TestPds.create({ didPlcUrl: plc.url, hostname });
+  return withAccounts(plc, pds, names);
+}
+
+async function withAccounts(plc: TestPlc, pds: TestPds, names: readonly string[]): Promise<Atmosphere> {
   const dids: Record<string, string> = {};
   const account: Atmosphere["account"] = async (name) => {
     const agent = new AtpAgent({ service: pds.url });

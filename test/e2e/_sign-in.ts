@@ -17,6 +17,8 @@ export async function signIn(
     password: string;
     /** The scopes to which the user consents. @default all that the app asks for */
     consents?: string | undefined;
+    /** Where the PDS listens, when that is not where it says that it is. */
+    at?: string;
   },
 ): Promise<string> {
   const { origin } = new URL(authorizeUrl);
@@ -28,7 +30,7 @@ export async function signIn(
   };
   const ask = (url: string, headers: Record<string, string>, body?: unknown): Promise<Answer> =>
     send(
-      url,
+      url.replace(origin, user.at ?? origin),
       { ...headers, referer: authorizeUrl },
       cookies,
       body === undefined ? undefined : JSON.stringify(body),
