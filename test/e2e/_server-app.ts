@@ -38,6 +38,7 @@ export async function signInAtPds(
   sdk: HappyViewOAuthClient,
   name: string,
   { pds }: Pick<Atmosphere, "pds">,
+  consents?: string,
 ): Promise<SignedIn> {
   const { provisionId, rawJwk } = await sdk.provisionDpopKey();
   const jwk = rawJwk as JWK;
@@ -56,7 +57,11 @@ export async function signInAtPds(
     client_id: shop.clientIdUrl,
     request_uri: String(asked.body["request_uri"]),
   });
-  const back = await signIn(`${pds.url}/oauth/authorize?${page}`, { name: `${name}.test`, password });
+  const back = await signIn(`${pds.url}/oauth/authorize?${page}`, {
+    name: `${name}.test`,
+    password,
+    consents,
+  });
   const { status, body } = await askServer(`${pds.url}/oauth/token`, jwk, {
     grant_type: "authorization_code",
     code: new URLSearchParams(back).get("code") ?? "",

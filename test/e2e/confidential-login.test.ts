@@ -11,6 +11,7 @@ import { signIn } from "./_sign-in.ts";
 const host = "appview.statusphere.net";
 const base = `https://${host}`;
 const pdsUrl = "https://pds.statusphere.net";
+const direct = globalThis.fetch;
 let atmosphere: Atmosphere;
 let app: TestApp;
 let did: string;
@@ -49,16 +50,12 @@ afterAll(async () => {
 
 /** In the place of DNS and TLS: requests for an origin go where it leads. */
 function leadTo(places: Record<string, (request: Request) => Promise<Response>>): void {
-  const { fetch } = globalThis;
   vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
     const request = new Request(input, init);
     const go = places[new URL(request.url).origin];
-    return go ? go(request) : fetch(input, init);
+    return go ? go(request) : direct(input, init);
   });
-  /** Closed over by `forward`, which must not come back here. */
-  direct = fetch;
 }
-let direct: typeof fetch;
 
 async function forward(request: Request, to: string): Promise<Response> {
   const { pathname, search } = new URL(request.url);

@@ -1,8 +1,9 @@
 import { generateKeyPairSync } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Network } from "../../../playground/network/network.ts";
-import type { TestApp } from "../../setup/app.ts";
+import { adminHeaders, type TestApp } from "../../setup/app.ts";
 import { databases } from "../../setup/databases.ts";
+import { jsonBody } from "../../suites/http/subject.ts";
 import {
   clientHeaders,
   createProof,
@@ -15,6 +16,12 @@ import {
 } from "./_device.ts";
 
 const path = "/xrpc/dev.happyview.listApiClients";
+const targetsOf = (did: string): string[] => [
+  path,
+  `/oauth/sessions/${did}`,
+  `/oauth/sessions/${did}/devices`,
+  "/admin/stats",
+];
 
 describe.each(databases())("proofs on $name", (subject) => {
   let network: Network;
@@ -26,6 +33,8 @@ describe.each(databases())("proofs on $name", (subject) => {
     ({ network, running } = await startSessions(subject));
     client = await registerClient(running);
     device = await openDevice(running, client, (await network.createAccount()).did);
+    const admin = { did: device.did, template: "full_access" };
+    expect((await running.request("/admin/users", jsonBody("POST", admin, adminHeaders))).status).toBe(201);
   });
   afterAll(async () => {
     await running.stop();
@@ -39,7 +48,7 @@ describe.each(databases())("proofs on $name", (subject) => {
   });
 
   it("a right one passes, also with what published clients add to the header", async () => {
-    expect((await device.ask("GET", path)).status).toBe(200);
+    for (const at of targetsOf(device.did)) expect((await device.ask("GET", at)).status).toBe(200);
     const { kty, crv, x, y } = device.jwk;
     const header = {
       kid: "k",
@@ -48,13 +57,13 @@ describe.each(databases())("proofs on $name", (subject) => {
     expect((await device.ask("GET", path, { header })).status).toBe(200);
   });
 
-  const refused: [name: string, options: () => AskOptions, error: string][] = [
+  const refused: [name: string, options: (at: string) => AskOptions, error: string][] = [
     ["another method", () => ({ claims: { htm: "POST" } }), "DPoP proof htm mismatch"],
     ["another URL", () => ({ claims: { htu: "http://localhost/xrpc/other" } }), "DPoP proof htu mismatch"],
-    ["another scheme", () => ({ claims: { htu: `https://localhost${path}` } }), "DPoP proof htu mismatch"],
+    ["another scheme", (at) => ({ claims: { htu: `https://localhost${at}` } }), "DPoP proof htu mismatch"],
     [
       "a URL with a query",
-      () => ({ claims: { htu: `http://localhost${path}?a=1` } }),
+      (at) => ({ claims: { htu: `http://localhost${at}?a=1` } }),
       "DPoP proof htu mismatch",
     ],
     ["the hash of another token", () => ({ claims: { ath: "x" } }), "DPoP proof ath mismatch"],
@@ -73,8 +82,24 @@ describe.each(databases())("proofs on $name", (subject) => {
     ["no JSON", () => ({ proof: "!!.e30.x" }), "invalid DPoP proof header encoding"],
   ];
   it.each(refused)("with %s is refused", async (_name, options, error) => {
-    const response = await device.ask("GET", path, options());
-    expect([response.status, await response.json()]).toEqual([401, { error }]);
+    for (const at of targetsOf(device.did)) {
+      const response = await device.ask("GET", at, options(at));
+      expect([at, response.status, await response.json()]).toEqual([at, 401, { error }]);
+    }
+    const own = `/oauth/sessions/${device.did}`;
+    for (const [method, at] of [
+      ["DELETE", own],
+      ["DELETE", `${own}/devices/${device.sessionId}`],
+      ["POST", `${own}/token`],
+      ["PUT", "/admin/settings/app_name"],
+    ] as const) {
+      // Another method than the proof's is what one of the rows is about.
+      const { claims = {}, ...rest } = options(at);
+      const wrong = claims["htm"] === undefined ? claims : { ...claims, htm: "GET" };
+      const response = await device.ask(method, at, { ...rest, claims: wrong });
+      expect([at, response.status, await response.json()]).toEqual([at, 401, { error }]);
+    }
+    expect((await device.ask("GET", own)).status).toBe(200); // nothing has ended it
   });
 
   it("with a broken signature is refused", async () => {
@@ -86,10 +111,12 @@ describe.each(databases())("proofs on $name", (subject) => {
   });
 
   it("passes once: a repetition is refused", async () => {
-    const proof = createProof(device.jwk, "GET", path, device.token);
-    expect((await device.ask("GET", path, { proof })).status).toBe(200);
-    const again = await device.ask("GET", path, { proof });
-    expect([again.status, await again.json()]).toEqual([401, { error: "DPoP proof replay detected" }]);
+    for (const at of targetsOf(device.did)) {
+      const proof = createProof(device.jwk, "GET", at, device.token);
+      expect((await device.ask("GET", at, { proof })).status).toBe(200);
+      const again = await device.ask("GET", at, { proof });
+      expect([again.status, await again.json()]).toEqual([401, { error: "DPoP proof replay detected" }]);
+    }
   });
 
   it("of one app's key does not open another app's session", async () => {
