@@ -1,9 +1,10 @@
 import { execFile } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import dns from "node:dns";
 import { createServer as createHttpServer } from "node:http";
 import { createRequire } from "node:module";
-import { createServer, isIP, type AddressInfo, type Server } from "node:net";
+import { createServer, isIP, type AddressInfo, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -18,7 +19,13 @@ import { dpopSessions } from "../../../plugins/dpop-sessions/index.ts";
 import { networkLexicons } from "../../../plugins/network-lexicons/index.ts";
 import { oauth } from "../../../plugins/oauth/index.ts";
 import { users } from "../../../plugins/users/index.ts";
-import { clientHeaders, encryptionKey, registerClient } from "../../plugins/dpop-sessions/_device.ts";
+import {
+  clientHeaders,
+  encryptionKey,
+  openDevice,
+  registerClient,
+  type Device,
+} from "../../plugins/dpop-sessions/_device.ts";
 import { adminHeaders, startApp, type TestApp } from "../../setup/app.ts";
 import { databases } from "../../setup/databases.ts";
 
@@ -124,6 +131,26 @@ describe("the fetch for addresses of strangers", () => {
     expect(lookups).toEqual(["inside.attacker.net"]);
   });
 
+  test("connects where the answer that it checked leads, though the next answer is another one", async () => {
+    const rebinding = [["93.184.215.14"], ["127.0.0.1"]];
+    vi.spyOn(names, "get").mockImplementation(() => rebinding.shift());
+    const led: unknown[] = [];
+    // A socket that is destroyed when its name is looked up connects to nothing.
+    const watch = (message: unknown): void => {
+      const { socket } = message as { socket: Socket };
+      socket.on("lookup", (_error, address) => {
+        led.push(address);
+        socket.destroy();
+      });
+    };
+    subscribe("net.client.socket", watch);
+    await refusal(`https://inside.attacker.net:${port}/`);
+    unsubscribe("net.client.socket", watch);
+    expect([led, rebinding]).toEqual([["93.184.215.14"], [["127.0.0.1"]]]);
+    expect(await refusal(`https://inside.attacker.net:${port}/`)).toContain("non-unicast address");
+    expect(connections).toBe(0);
+  });
+
   test("does not ask the host of a handle that leads inside", async () => {
     const refused: string[] = [];
     const resolving = resolveHandle("inside.attacker.net", {
@@ -155,14 +182,17 @@ describe("the fetch for addresses of strangers", () => {
 
 interface Place extends TestApp {
   setup: PluginApp;
+  /** Under which it is reached. */
+  origin: string;
+}
+
+function newDid(): string {
+  const id = randomUUID().replaceAll("-", "").slice(0, 24);
+  return `did:plc:${id.replace(/[0189]/g, "a")}`;
 }
 
 /** Makes a document known, as if its directory had just been asked. */
-async function know({ setup }: Place, endpoint: string): Promise<string> {
-  const did = `did:plc:${randomUUID()
-    .replaceAll("-", "")
-    .slice(0, 24)
-    .replace(/[018 9]/g, "a")}`;
+async function know({ setup }: Place, endpoint: string, did = newDid()): Promise<string> {
   const identity = {
     did,
     handle: "alice.attacker.net",
@@ -200,6 +230,71 @@ const jwt = (payload: object): string =>
     .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
     .join(".");
 const didWeb = (origin: string): string => `did:web:${encodeURIComponent(new URL(origin).host)}`;
+
+/** What strangers publish on hosts that everybody may ask: in the place of DNS and TLS, they answer here. */
+const published = new Map<string, { status?: number; body: object }>();
+/** How often that was read. */
+let reads = 0;
+
+function publish(): void {
+  const direct = globalThis.fetch;
+  vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+    const url = input instanceof Request ? input.url : String(input);
+    const found = published.get(url.split("?", 1)[0] ?? "");
+    if (!found) return direct(input, init);
+    reads++;
+    return Response.json(found.body, { status: found.status ?? 200 });
+  });
+}
+
+const server = "https://server.attacker.net";
+
+/** An authorization server whose metadata leads to an endpoint of another origin. */
+function publishServer(endpoints: Record<string, string>): void {
+  published.set(`${server}/.well-known/oauth-authorization-server`, {
+    body: {
+      issuer: server,
+      authorization_endpoint: `${server}/authorize`,
+      token_endpoint: `${server}/token`,
+      pushed_authorization_request_endpoint: `${server}/par`,
+      require_pushed_authorization_requests: true,
+      response_types_supported: ["code"],
+      grant_types_supported: ["authorization_code", "refresh_token"],
+      code_challenge_methods_supported: ["S256"],
+      token_endpoint_auth_methods_supported: ["none", "private_key_jwt"],
+      token_endpoint_auth_signing_alg_values_supported: ["ES256"],
+      scopes_supported: ["atproto"],
+      authorization_response_iss_parameter_supported: true,
+      client_id_metadata_document_supported: true,
+      dpop_signing_alg_values_supported: ["ES256"],
+      protected_resources: [server],
+      ...endpoints,
+    },
+  });
+  published.set(`${server}/.well-known/oauth-protected-resource`, {
+    body: {
+      resource: server,
+      authorization_servers: [server],
+    },
+  });
+  published.set(`${server}/xrpc/com.atproto.repo.createRecord`, {
+    status: 401,
+    body: { error: "invalid_token" },
+  });
+}
+
+/** A session of an account of that server, whose token its PDS no longer takes. */
+async function openSession(place: Place): Promise<Device> {
+  const at = await know(place, server);
+  const scopes = "atproto transition:generic";
+  return openDevice(place, await registerClient(place), at, { issuer: server, scopes });
+}
+
+const write = (place: Place, device: Device): Promise<Response> =>
+  device.ask("POST", "/xrpc/com.atproto.repo.createRecord", {
+    body: { repo: device.did, collection: "net.attacker.thing", record: {} },
+    claims: { htu: `${place.origin}/xrpc/com.atproto.repo.createRecord` },
+  });
 
 /** Everywhere a stranger may name an address. */
 const ways: Record<string, { verify?: boolean; go(place: Place, origin: string): Promise<unknown> }> = {
@@ -239,6 +334,48 @@ const ways: Record<string, { verify?: boolean; go(place: Place, origin: string):
   "the server of a sign-in": {
     go: ({ request }, origin) => request(`/auth/login?handle=${encodeURIComponent(origin)}`),
   },
+  "the authorization server of a sign-in's PDS": {
+    go({ request }, origin) {
+      const resource = "https://pds.attacker.net";
+      published.set(`${resource}/.well-known/oauth-protected-resource`, {
+        body: {
+          resource,
+          authorization_servers: [origin],
+        },
+      });
+      return request(`/auth/login?handle=${encodeURIComponent(resource)}`);
+    },
+  },
+  "the PAR endpoint of a sign-in's server": {
+    go({ request }, origin) {
+      publishServer({ pushed_authorization_request_endpoint: `${origin}/par` });
+      return request(`/auth/login?handle=${encodeURIComponent(server)}`);
+    },
+  },
+  "the token endpoint of a session's server": {
+    verify: false,
+    async go(place, origin) {
+      publishServer({ token_endpoint: `${origin}/token` });
+      return write(place, await openSession(place));
+    },
+  },
+  "the revocation endpoint of a session's server": {
+    verify: false,
+    async go(place, origin) {
+      publishServer({ revocation_endpoint: `${origin}/revoke` });
+      const device = await openSession(place);
+      const path = `/oauth/sessions/${device.did}`;
+      return device.ask("DELETE", path, { claims: { htu: place.origin + path } });
+    },
+  },
+  "the PDS of an account that has moved": {
+    verify: false,
+    async go(place, origin) {
+      const device = await openSession(place);
+      await know(place, origin, device.did);
+      expect((await write(place, device)).status).toBe(502); // it was the PDS that could not be asked
+    },
+  },
 };
 
 async function start(publicUrl: string, verifyTokens: boolean): Promise<Place> {
@@ -269,14 +406,20 @@ async function start(publicUrl: string, verifyTokens: boolean): Promise<Place> {
   const host = new URL(publicUrl).host;
   const request: TestApp["request"] = (path, init = {}) =>
     running.request(path, { ...init, headers: { ...(init.headers as Record<string, string>), host } });
-  return { ...running, request, setup: setup! };
+  return { ...running, request, setup: setup!, origin: publicUrl };
 }
 
 describe.each(Object.entries(ways))("by %s", (_, { verify = true, go }) => {
+  beforeEach(publish);
+  afterEach(() => {
+    published.clear();
+    reads = 0;
+  });
+
   // On a developer's machine the same request gets there: the next test would notice a silent change of the way.
   test("a developer's instance reaches its own network", async () => {
     await using place = await start("http://127.0.0.1", verify);
-    await go(place, `https://127.0.0.1:${port}`);
+    await go(place, `https://inside.attacker.net:${port}`);
     expect(connections).toBeGreaterThan(0);
   });
 
@@ -286,6 +429,7 @@ describe.each(Object.entries(ways))("by %s", (_, { verify = true, go }) => {
       await using place = await start("https://appview.example", verify);
       await go(place, `${origin}:${port}`);
       expect(connections).toBe(0);
+      if (published.size > 0) expect(reads).toBeGreaterThan(0); // it got as far as that
     },
   );
 
