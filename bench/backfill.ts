@@ -6,7 +6,7 @@ import type { JobView } from "../plugins/backfill/job.ts";
 import type { Databases } from "./databases.ts";
 import type { Figure } from "./main.ts";
 import { memoryFigure } from "./memory.ts";
-import { prepare } from "./prepare.ts";
+import { prepare } from "./app.ts";
 import { rawInserts } from "./raw-inserts.ts";
 import { startServer, type Server } from "./servers.ts";
 

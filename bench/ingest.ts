@@ -3,7 +3,7 @@ import type { JetstreamEvent } from "../playground/network/event.ts";
 import type { Databases } from "./databases.ts";
 import { startLive } from "./live.ts";
 import type { Figure } from "./main.ts";
-import { prepare } from "./prepare.ts";
+import { prepare } from "./app.ts";
 import { rawWrites } from "./raw-inserts.ts";
 
 export interface IngestOptions {

@@ -1,7 +1,7 @@
 import { postEvents, type IngestOptions } from "./ingest.ts";
 import { startLive } from "./live.ts";
 import type { Figure } from "./main.ts";
-import { prepare } from "./prepare.ts";
+import { prepare } from "./app.ts";
 import type { Server } from "./servers.ts";
 
 /** The most memory of the server in the last quarter of a long stream, beside that of the second. */

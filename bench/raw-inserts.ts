@@ -3,7 +3,7 @@ import postgres from "postgres";
 import type { JetstreamEvent } from "../playground/network/event.ts";
 import { generateEvents } from "../playground/network/generate.ts";
 import type { Databases } from "./databases.ts";
-import { prepare } from "./prepare.ts";
+import { prepare } from "./app.ts";
 
 const batchSize = 500;
 const columns = [

@@ -1,19 +1,8 @@
-import { createApp } from "../core/app.ts";
-import { loadConfig } from "../core/config/load.ts";
-import { createLogger } from "../core/log.ts";
-import { readFolder } from "../core/resources/files.ts";
+import { openProject } from "./app.ts";
 
 /** Puts so many rows into the project's database through the pipeline, as a stream would. */
 export async function seed(root: string, databaseUrl: string, rows: number): Promise<void> {
-  const env = { DATABASE_URL: databaseUrl };
-  const { config } = await loadConfig({ root, mode: "production", env });
-  const files = { lexicons: await readFolder(root, "lexicons") };
-  await using app = await createApp({
-    config,
-    files,
-    background: false,
-    log: createLogger({ level: "error" }),
-  });
+  await using app = await openProject(root, databaseUrl);
   for (let i = 0; i < rows; i++) {
     const wait = app.records.pipeline.ingest({
       kind: "commit",

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { freePort } from "./databases.ts";
+import { freePort } from "../test/setup/port.ts";
 
 export interface Server {
   url: string;

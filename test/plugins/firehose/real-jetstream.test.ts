@@ -1,7 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decode, type Cid } from "@atproto/lex-cbor";
@@ -12,6 +11,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createArchive } from "../../../plugins/firehose/archive/archive.ts";
 import { decodeV2 } from "../../../plugins/firehose/jetstream-v2-decode.ts";
 import { firehose } from "../../../plugins/firehose/index.ts";
+import { freePort } from "../../setup/port.ts";
 import { testApp, type TestApp } from "./fixture.ts";
 
 /** Where the two programs of bluesky-social/jetstream (launched v2) are; without them there is nothing to test. */
@@ -24,14 +24,6 @@ const lookBackSeconds = 12;
 
 let networkUrl = "";
 let jetstreamUrl = "";
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as AddressInfo; // a listening TCP server has a port
-  probe.close();
-  return port;
-}
 
 function start(program: string, flags: Record<string, string | number>): void {
   const args = Object.entries(flags).map(([name, value]) => `--${name}=${value}`);

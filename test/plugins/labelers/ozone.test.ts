@@ -1,9 +1,9 @@
-import { createServer } from "node:net";
 import { Secp256k1Keypair } from "@atproto/crypto";
 import { createOzoneDid, TestOzone, TestPlc } from "@atproto/dev-env";
 import { inject, afterAll, beforeAll, expect, it } from "vitest";
 import type { Network } from "../../../playground/network/network.ts";
 import { databases } from "../../setup/databases.ts";
+import { freePort } from "../../setup/port.ts";
 import { author, eventually, start, uriOf, type Bench } from "./_bench.ts";
 
 // The published labeler, none of it ours: its signatures, its stream, its answers by URI.
@@ -72,14 +72,3 @@ it("reads Ozone", { timeout: 60_000 }, async () => {
   });
   expect(await bench.metrics()).not.toMatch(/outcome="refused"\} [1-9]/);
 });
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
-    });
-  });
-}
