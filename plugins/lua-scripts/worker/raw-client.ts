@@ -1,11 +1,12 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { explain } from "../../../core/errors.ts";
 import type { RawRun } from "../api/db-raw.ts";
 import type { RawAnswer, RawLimits } from "../api/db-raw-rows.ts";
 import type { RawCall } from "./raw-process.ts";
 
 /** A process costs memory: one that nobody has asked for this long ends. */
-const idleMs = 30_000;
+const defaultIdleMs = 30_000;
 
 /** What the process may know of the environment: how to load its library, and what SQLite itself reads. */
 const passedOn = new Set([
@@ -18,7 +19,11 @@ const passedOn = new Set([
 ]);
 
 /** Runs `db.raw` in a process that starts with the first call, one call after the other. */
-export function createRawClient(file: string, entry: string): { run: RawRun; close(): void } {
+export function createRawClient(
+  file: string,
+  entry: string,
+  idleMs: number = defaultIdleMs,
+): { run: RawRun; close(): void } {
   let child: ChildProcess | undefined;
   let last: Promise<unknown> = Promise.resolve();
   let idle: NodeJS.Timeout | undefined;
@@ -32,13 +37,15 @@ export function createRawClient(file: string, entry: string): { run: RawRun; clo
   };
 
   const start = (): ChildProcess => {
-    const started = fork(fileURLToPath(entry), [file, String(process.pid)], {
+    const started = fork(fileURLToPath(entry), [file], {
       env: Object.fromEntries(Object.entries(process.env).filter(([name]) => passedOn.has(name))),
       execArgv: [],
       serialization: "advanced",
-      stdio: ["ignore", "ignore", "inherit", "ipc"],
+      // Nothing is written to its input: it ends when that does.
+      stdio: ["pipe", "ignore", "inherit", "ipc"],
     });
     const gone = (): void => {
+      started.kill("SIGKILL");
       if (child === started) child = undefined;
     };
     started.on("exit", gone).on("error", gone);
@@ -65,7 +72,9 @@ export function createRawClient(file: string, entry: string): { run: RawRun; clo
 
   return {
     run(batch, params, limits) {
-      const answer = last.then(() => ask({ batch, params, limits }));
+      const answer = last
+        .then(() => ask({ batch, params, limits }))
+        .catch((error: unknown) => failed(explain(error), 0));
       last = answer;
       return answer;
     },

@@ -15,12 +15,11 @@ export interface RawCall {
  * Runs `db.raw` for one script thread. A statement of SQLite runs inside native code, which nothing but the end of its
  * process interrupts: the server's threads must not run it, and this process ends itself at the deadline of a call.
  */
-function serve(file: string, server: number): void {
-  const setDeadline = startWatchdog(server);
+function serve(file: string): void {
+  const setDeadline = startWatchdog();
   const statements = createSqliteStatements(file, { readonly: false });
   // Both may be sent to the whole group of the server, which lets its scripts come to their end.
   for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => {});
-  process.on("disconnect", () => process.exit());
   process.on("message", async ({ batch, params, limits }: RawCall) => {
     setDeadline(limits.rawMilliseconds);
     const answer = await answerRaw(
@@ -67,27 +66,30 @@ function bound(
 }
 
 /**
- * A thread that kills this process at the deadline, and when the server is gone, which a process inside native code
- * does not hear of otherwise. A text, so that it needs no file beside those of the build.
+ * A thread that kills this process at the deadline, and when the script thread is gone, with or without the server:
+ * inside native code nothing else hears that its end of the pipe has closed. A text, so that it needs no file beside
+ * those of the build.
  */
 const watchdog = `
-const { deadline, server } = process.getBuiltinModule("node:worker_threads").workerData;
+const { workerData: deadline } = process.getBuiltinModule("node:worker_threads");
+const kill = () => process.kill(process.pid, "SIGKILL");
+process.getBuiltinModule("node:fs").read(0, Buffer.alloc(1), 0, 1, null, kill);
 setInterval(() => {
   const at = Atomics.load(deadline, 0);
-  if (process.ppid !== server || (at > 0n && process.hrtime.bigint() > at)) process.kill(process.pid, "SIGKILL");
+  if (at > 0n && process.hrtime.bigint() > at) kill();
 }, 50);
 `;
 
 /** Sets how many milliseconds this process may still live; undefined for as long as it likes. */
-function startWatchdog(server: number): (ms: number | undefined) => void {
+function startWatchdog(): (ms: number | undefined) => void {
   const deadline = new BigInt64Array(new SharedArrayBuffer(8));
-  new Worker(watchdog, { eval: true, workerData: { deadline, server } }).unref();
+  new Worker(watchdog, { eval: true, workerData: deadline }).unref();
   return (ms) => {
     const at = ms === undefined ? 0n : process.hrtime.bigint() + BigInt(Math.ceil(ms * 1e6));
     Atomics.store(deadline, 0, at);
   };
 }
 
-// A script thread starts this file with the database and the server's process id; nobody else imports it.
-const [, , file, server] = process.argv;
-if (process.send && file !== undefined) serve(file, Number(server));
+// A script thread starts this file with the database as its argument; nobody else imports it.
+const [, , file] = process.argv;
+if (process.send && file !== undefined) serve(file);

@@ -15,5 +15,7 @@ void pool.query(`return db.raw("${endless}")`, { limits: { rawMilliseconds: 100_
 // The thread answers others meanwhile, so that it has begun with the statement.
 results.push(await pool.evaluate("return 1"));
 process.stdout.write(`${JSON.stringify(results)}\n`);
+const hang = "string.find(('a'):rep(60000) .. 'b', ('.-'):rep(12) .. 'c')";
+process.on("SIGHUP", () => void pool.query(hang, { limits: { milliseconds: 100 } }));
 process.on("SIGTERM", () => process.exit(0));
 process.on("SIGUSR2", () => void pool.close().then(() => process.exit(0)));

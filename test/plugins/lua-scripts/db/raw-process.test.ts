@@ -7,6 +7,9 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { prepareRaw } from "../../../../plugins/lua-scripts/api/db-raw-statements.ts";
+import { defaultLimits } from "../../../../plugins/lua-scripts/engine/engine.ts";
+import { createRawClient } from "../../../../plugins/lua-scripts/worker/raw-client.ts";
 
 const bun = join(dirname(createRequire(import.meta.url).resolve("bun/package.json")), "..", ".bin", "bun");
 const script = fileURLToPath(new URL("./_raw-process.ts", import.meta.url));
@@ -35,6 +38,32 @@ describe.each([
   });
 });
 
+test("the process of db.raw ends with its script thread", { timeout: 30_000 }, async () => {
+  const { server } = await start(process.execPath);
+  const [pid = 0] = await childrenOf(server.pid ?? 0);
+  server.kill("SIGHUP");
+  await expect.poll(() => isRunning(pid), { timeout: 10_000 }).toBe(false);
+  expect(server.exitCode).toBeNull();
+});
+
+test("the process of db.raw ends when nobody asks it, and another begins", { timeout: 30_000 }, async () => {
+  const entry = new URL("../../../../plugins/lua-scripts/worker/raw-process.ts", import.meta.url).href;
+  const client = createRawClient(":memory:", entry, 50);
+  const batch = prepareRaw("SELECT 1 AS n", "sqlite", false);
+  for (let time = 0; time < 2; time++) {
+    const { rawRows, rawBytes, rawMilliseconds } = defaultLimits;
+    const answer = await client.run(batch, [], { rawRows, rawBytes, rawMilliseconds });
+    expect(answer).toMatchObject({ json: '[{"n":1}]' });
+    await expect.poll(runningChildren, { timeout: 10_000 }).toEqual([]);
+  }
+  client.close();
+});
+
+async function runningChildren(): Promise<unknown[]> {
+  const children = (await processes()).filter(({ parent }) => parent === process.pid);
+  return children.filter(({ state, name }) => !state.startsWith("Z") && name !== "ps");
+}
+
 async function start(program: string): Promise<{ server: ChildProcess; line: string }> {
   const server = spawn(program, [script], {
     env: { ...process.env, SESSION_SECRET: "x" },
@@ -54,13 +83,20 @@ async function isRunning(pid: number): Promise<boolean> {
   return (await processes()).some((each) => each.pid === pid && !each.state.startsWith("Z"));
 }
 
-async function processes(): Promise<{ pid: number; parent: number; state: string }[]> {
-  const { stdout } = await promisify(execFile)("ps", ["-A", "-o", "pid=,ppid=,stat="]);
+interface Listed {
+  pid: number;
+  parent: number;
+  state: string;
+  name: string;
+}
+
+async function processes(): Promise<Listed[]> {
+  const { stdout } = await promisify(execFile)("ps", ["-A", "-o", "pid=,ppid=,stat=,comm="]);
   return stdout
     .trim()
     .split("\n")
     .map((line) => {
-      const [pid, parent, state = ""] = line.trim().split(/\s+/);
-      return { pid: Number(pid), parent: Number(parent), state };
+      const [pid, parent, state = "", name = ""] = line.trim().split(/\s+/);
+      return { pid: Number(pid), parent: Number(parent), state, name };
     });
 }
