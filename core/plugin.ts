@@ -1,3 +1,4 @@
+import type { App } from "./app.ts";
 import type { RemoteServer } from "./cli/remote.ts";
 import { HappyViewError } from "./errors.ts";
 import type { Database } from "./db/database.ts";
@@ -19,6 +20,8 @@ export interface PluginCommand<Api = unknown> {
   /** Returns the result as data (`--json`) and as text for people. */
   run(context: {
     api: Api;
+    /** The instance it runs on. */
+    app: App;
     args: Readonly<Record<string, unknown>>;
     db: Database;
     log: Logger;

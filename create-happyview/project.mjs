@@ -51,7 +51,7 @@ function manifest(name, happyview) {
     scripts: {
       dev: "happyview dev",
       check: "happyview check",
-      test: "happyview test && vitest run",
+      test: "happyview test && vitest run --exclude=test/scripts/**",
       build: "happyview build",
       start: "happyview start",
     },

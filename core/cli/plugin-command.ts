@@ -25,6 +25,7 @@ export function pluginCommand(name: string, command: PluginCommand, plugin: stri
         await using app = await createApp({ ...options, background: false, log });
         const { value, text, failed } = await command.run({
           api: app.api(plugin),
+          app,
           args,
           db: app.db,
           log: app.log,

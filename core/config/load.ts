@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { pathToFileURL } from "node:url";
 import { loadConfig as loadLayers } from "c12";
 import { createJiti, type Jiti } from "jiti";
 import { HappyViewError, isHappyViewError } from "../errors.ts";
+import { importFile } from "./import-file.ts";
 import { checkConfig } from "./schema.ts";
 import { resolveConfig, type Config, type Mode } from "./resolve.ts";
 
@@ -90,12 +90,9 @@ function refuseMissing(layer: string, { cwd = "" }: { cwd?: string }): undefined
   });
 }
 
-let loads = 0;
-
 function sourceLoader(root: string): Jiti {
   const load = async (path: string): Promise<unknown> => {
-    loads += 1; // a module is cached by its URL: a changed config needs a new one
-    const loaded = (await import(`${pathToFileURL(path).href}?load=${loads}`)) as { default?: unknown };
+    const loaded = (await importFile(path)) as { default?: unknown };
     return loaded.default ?? loaded;
   };
   // c12 only calls `import`, always for the default export.

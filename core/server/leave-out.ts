@@ -3,8 +3,8 @@ import type { Plugin } from "rollup";
 const stub = "\0happyview:no-config-loader";
 
 /**
- * The public module of the package also exports what finds and compiles a project's config. In the output the config is
- * compiled already: without this, c12, jiti and their dependencies would be copied beside it.
+ * The package also has what finds and compiles a project's config and its test files. In the output the config is
+ * compiled already, and no tests are run: without this, c12, jiti and their dependencies would be copied beside it.
  */
 export function leaveOutConfigLoader(): Plugin {
   return {
@@ -12,11 +12,12 @@ export function leaveOutConfigLoader(): Plugin {
     resolveId: {
       order: "pre",
       handler: (source) =>
-        /\/config\/load\.[jt]s$/.test(source) ? { id: stub, moduleSideEffects: false } : null,
+        /\/config\/(load|import-file)\.[jt]s$/.test(source) ? { id: stub, moduleSideEffects: false } : null,
     },
     load: (id) =>
       id === stub
-        ? `export function loadConfig() { throw new Error("the config of a built project cannot be loaded again"); }`
+        ? `export function loadConfig() { throw new Error("the config of a built project cannot be loaded again"); }
+           export function importFile() { throw new Error("a built project has no files to load"); }`
         : null,
   };
 }

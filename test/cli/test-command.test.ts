@@ -3,17 +3,18 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
+import { test as scriptTest } from "../../plugins/lua-scripts/testing/index.ts";
 
 const repository = fileURLToPath(new URL("../..", import.meta.url));
 
-async function project(test: string): Promise<string> {
+async function project(test: string, name = "one.test.lua"): Promise<string> {
   // Inside the repository, so that the config's imports resolve.
   const root = await mkdtemp(join(repository, ".data-dev-test-"));
   onTestFinished(() => rm(root, { recursive: true, force: true }));
   for (const name of ["happyview.config.ts", "lexicons", "scripts"])
     await cp(join(repository, name), join(root, name), { recursive: true });
   await mkdir(join(root, "test/scripts"), { recursive: true });
-  await writeFile(join(root, "test/scripts/one.test.lua"), test);
+  await writeFile(join(root, "test/scripts", name), test);
   return root;
 }
 
@@ -52,4 +53,59 @@ it("names the line of a test file that does not parse", async () => {
   expect(status).toBe(1);
   expect(stdout).toContain("test/scripts/one.test.lua:2: ");
   expect(stdout).toContain("0 passed, 1 failed");
+});
+
+it("runs tests in TypeScript, each on an empty index, and says which failed at which line", async () => {
+  const root = await project(
+    `import assert from "node:assert/strict";
+import { test } from "happyview/plugins/lua-scripts/testing";
+
+const collection: string = "xyz.statusphere.status";
+const record = { status: "👍", createdAt: "2026-01-01T00:00:00Z" };
+test("a record passes its script", async ({ ingest, query }) => {
+  const stored = await ingest({ collection, record });
+  assert.equal(stored?.["status"], "👍");
+  const { records } = await query<{ records: unknown[] }>("xyz.statusphere.listStatuses", { limit: 5 });
+  assert.equal(records.length, 1);
+});
+test("starts with nothing, and what is deleted is gone", async ({ ingest, query }) => {
+  assert.deepEqual(await query("xyz.statusphere.countByEmoji"), { counts: {} });
+  await ingest({ collection, rkey: "a", record });
+  assert.equal(await ingest({ action: "delete", collection, rkey: "a" }), null);
+});
+test("bad", async ({ query }) => {
+  await query("xyz.statusphere.none");
+});
+`,
+    "one.test.ts",
+  );
+  const { status, stdout } = run(root, "--json");
+  expect(JSON.parse(stdout)).toEqual({
+    failed: 1,
+    results: [
+      {
+        file: "test/scripts/one.test.ts",
+        cases: [
+          { name: "a record passes its script", ok: true },
+          { name: "starts with nothing, and what is deleted is gone", ok: true },
+          {
+            name: "bad",
+            ok: false,
+            error: expect.stringMatching(/^test\/scripts\/one\.test\.ts:18: xrpc query failed: /),
+          },
+        ],
+      },
+    ],
+  });
+  expect(status).toBe(1);
+});
+
+it("says what is wrong with a test file that does not load", async () => {
+  const { status, stdout } = run(await project(`throw new Error("no");`, "one.test.ts"));
+  expect(status).toBe(1);
+  expect(stdout).toContain("test/scripts/one.test.ts:1: no");
+});
+
+it("a test outside of `happyview test` says how it is run", () => {
+  expect(() => scriptTest("x", () => {})).toThrow('vitest run --exclude "test/scripts/**"');
 });
