@@ -2,7 +2,9 @@ import { createSocket } from "node:dgram";
 import { getServers, setServers } from "node:dns/promises";
 import { syncBuiltinESMExports } from "node:module";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { computeCid } from "../../../core/records/verify.ts";
 import { createNetwork, type Network } from "../../../playground/network/network.ts";
+import type { Reply } from "../../../playground/network/service.ts";
 import { differences } from "../../core/convergence/_stream.ts";
 import { databases } from "../../setup/databases.ts";
 import {
@@ -24,6 +26,10 @@ async function networkOf(hosts: number, ...accounts: [host: number, records: num
 }
 
 const listRecords = "com.atproto.repo.listRecords";
+
+/** As our services answer. */
+const pageOf = ({ body }: Reply): Record<string, unknown> =>
+  JSON.parse(String(body)) as Record<string, unknown>;
 
 describe.each(databases())("a backfill in trouble on $name", (subject) => {
   test("gives up on all repos of a host that is down, on no others, and brings them when it is back", async () => {
@@ -105,6 +111,63 @@ describe.each(databases())("a backfill in trouble on $name", (subject) => {
       error: null,
       complete: true,
     });
+  });
+
+  test.each<[string, (page: Record<string, unknown>) => unknown]>([
+    ["without a list", () => ({})],
+    ["with a list that is none", (page) => ({ ...page, repos: "all" })],
+    ["with a cursor that is no text", (page) => ({ ...page, cursor: 5 })],
+  ])("does not take a page of the relay %s for the end", async (_, change) => {
+    const network = await networkOf(1, [0, 3]);
+    network.faults.add({
+      service: "relay",
+      lie: (truth) => ({ ...truth, body: JSON.stringify(change(pageOf(truth))) }),
+    });
+    const instance = await start(subject, { network, backfill: { coolDownMs: 1 } });
+    expect(await instance.finish({ collection: status })).toMatchObject({
+      complete: false,
+      error: expect.stringContaining("the relay does not answer with a list of repos and a cursor"),
+    });
+  });
+
+  test.each<[string, (page: Record<string, unknown>) => unknown]>([
+    ["without a list", () => ({})],
+    ["with a list that is none", (page) => ({ ...page, records: "all" })],
+    ["with a record that is none", (page) => ({ ...page, records: ["a record"] })],
+    ["with a cursor that is no text", (page) => ({ ...page, cursor: 5 })],
+    ["with the cursor that was asked for", (page) => ({ ...page, cursor: "r1" })],
+  ])("does not take a page of a repo %s for the end", async (_, change) => {
+    const network = await networkOf(1);
+    const [alice, anna] = [await network.createAccount(), await network.createAccount()];
+    await fill(alice, status, 150);
+    await fill(anna, status, 3);
+    network.faults.add({
+      method: listRecords,
+      did: alice.did,
+      lie: (truth) => ({ ...truth, body: JSON.stringify(change(pageOf(truth))) }),
+    });
+    const instance = await start(subject, { network, backfill: { downAfter: 100 } });
+    await instance.app.records.pipeline.ingestMany([
+      {
+        kind: "commit",
+        action: "create",
+        did: alice.did,
+        collection: status,
+        rkey: "gone",
+        rev: "3aaaaaaaaaa22",
+        record: { text: "a" },
+        cid: computeCid({ text: "a" }) ?? "",
+      },
+    ]);
+    expect(await instance.finish({ collection: status })).toMatchObject({
+      complete: false,
+      failed_repos: 1,
+      error_counts: { invalid_response: 1 },
+      removed_records: 0,
+    });
+    const table = Object.keys(await tableOf(instance));
+    expect(table.filter((uri) => uri.includes(anna.did))).toHaveLength(3);
+    expect(table).toContain(`at://${alice.did}/${status}/gone`);
   });
 
   test("ends with the rest of a repo, whose last page never comes", async () => {
