@@ -26,6 +26,7 @@ import { createStatus } from "./status.ts";
 import { startStream, type Stream, type StreamSource } from "./stream.ts";
 import { loadTap, startTap } from "./tap.ts";
 import { createUnverifiedReports } from "./unverified.ts";
+import { showVerification } from "./verification.ts";
 
 export type { SourceOption } from "./sources.ts";
 export type { VerifyLevel } from "./intake.ts";
@@ -135,6 +136,7 @@ export const firehose = definePlugin({
       status,
       overlapMs,
     });
+    if (verify === "sampled") showVerification(metrics, ledger);
     firehoseAdmin(app.admin, { verify, sampleShare, ledger, waiting: proofs.waiting });
 
     function openSource({ kind, url: base }: ResolvedSource): StreamSource {

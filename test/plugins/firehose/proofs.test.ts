@@ -126,6 +126,8 @@ describe.each(databases())("a share of the records is proven by their hosts, on 
       detail: { did: account.did, collection: note, rkey: "a", proven_cid: cid, proven_rev: rev },
     });
     expect((await s.verification()).collections[0]).toMatchObject({ verified_percent: 50 });
+    const metrics = await (await s.t.request("/metrics")).text();
+    expect(metrics).toContain(`happyview_firehose_verified_percent{collection="${note}"} 50`);
     // The account goes on as if nothing had been.
     await account.put(note, "a", { text: "changed" });
     await eventually(async () => expect(await s.record(uri)).toEqual({ $type: note, text: "changed" }));
