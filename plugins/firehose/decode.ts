@@ -27,7 +27,7 @@ export function decodeJetstream(data: Buffer, binary: boolean): Decoded {
   }
   if (!isObject(frame)) return malformed("not an object");
   const { kind, did, time_us: timeUs } = frame;
-  if (!isMicros(timeUs))
+  if (!isCount(timeUs))
     return typeof kind === "string" && kind !== "commit" && kind !== "identity" && kind !== "account"
       ? { kind: "skipped", timeUs: undefined } // a v1 server's heartbeat has no time
       : malformed("no time_us");
@@ -82,6 +82,16 @@ export function isShallow(value: unknown, levels: number = maxDepth): boolean {
   if (levels === 0) return false;
   const children = Array.isArray(value) ? value : Object.values(value);
   return children.every((child) => isShallow(child, levels - 1));
+}
+
+/** What a server says in words, cut. */
+export function words(value: unknown): string {
+  return typeof value === "string" ? value.slice(0, 300) : "";
+}
+
+/** A seq, or a time in microseconds. */
+export function isCount(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 export function isObject(value: unknown): value is Record<string, unknown> {
@@ -148,11 +158,7 @@ export function parseMicros(time: unknown): number | undefined {
   const millis = Date.parse(time);
   const fraction = /\.(\d+)/.exec(time)?.[1] ?? "";
   const micros = millis * 1000 + Number(fraction.padEnd(6, "0").slice(3, 6));
-  return isMicros(micros) ? micros : undefined;
-}
-
-function isMicros(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
+  return isCount(micros) ? micros : undefined;
 }
 
 function malformed(reason: string): Decoded {

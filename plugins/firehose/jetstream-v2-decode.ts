@@ -1,12 +1,13 @@
 import { isValidTid } from "@atproto/syntax";
-import { isSeq } from "./archive/plan.ts";
 import {
   decodeAccount,
   decodeCommit,
   decodeIdentity,
+  isCount,
   isObject,
   parseJson,
   parseMicros,
+  words,
   type Decoded,
 } from "./decode.ts";
 
@@ -44,8 +45,8 @@ function decodePayload(type: string, payload: Record<string, unknown>): V2Messag
   const decode = decoders.get(type);
   const { seq, did } = payload;
   const timeUs = parseMicros(payload["time"]);
-  if (!decode) return isSeq(seq) && seq > 0 ? { kind: "skipped", timeUs, seq } : { kind: "unknown" };
-  if (!isSeq(seq) || seq === 0 || timeUs === undefined) return malformed("no seq or no time");
+  if (!decode) return isCount(seq) && seq > 0 ? { kind: "skipped", timeUs, seq } : { kind: "unknown" };
+  if (!isCount(seq) || seq === 0 || timeUs === undefined) return malformed("no seq or no time");
   if (typeof did !== "string" || did.length > 2048) return malformed("no did");
   const decoded = decode(did, timeUs, payload);
   return decoded.kind === "malformed" ? decoded : { ...decoded, seq };
@@ -66,10 +67,6 @@ function decodeSync(did: string, timeUs: number, sync: unknown): Decoded {
   if (typeof rev !== "string" || !isValidTid(rev))
     return { kind: "malformed", reason: "a sync without a rev" };
   return { kind: "event", timeUs, event: { kind: "sync", did, rev } };
-}
-
-function words(value: unknown): string {
-  return typeof value === "string" ? value.slice(0, 300) : "";
 }
 
 function malformed(reason: string): V2Message {

@@ -1,8 +1,7 @@
 import { decode } from "@atproto/lex-cbor";
-import { lexToJson } from "@atproto/lex-json";
 import { MemoryBlockstore, readCarWithRoot, Repo, verifyCommitSig } from "@atproto/repo";
 import { boundBlocks } from "./car.ts";
-import { isObject, isShallow } from "./decode.ts";
+import { toRecord } from "./record.ts";
 
 /** What an account's own signature says of one record. */
 export interface Proof {
@@ -31,7 +30,6 @@ export async function readProof(
   const cid = await data.get(`${claim.collection}/${claim.rkey}`);
   if (!cid) return { rev: commit.rev, cid: null, record: null };
   const bytes = blocks.get(cid);
-  const value = bytes ? decode(bytes) : undefined;
-  const json = value !== undefined && isShallow(value) ? lexToJson(value) : undefined;
-  return { rev: commit.rev, cid: cid.toString(), record: isObject(json) ? json : null };
+  const record = bytes ? toRecord(decode(bytes)) : undefined;
+  return { rev: commit.rev, cid: cid.toString(), record: record ?? null };
 }

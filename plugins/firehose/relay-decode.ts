@@ -1,6 +1,6 @@
 import { decodeAll } from "@atproto/lex-cbor";
 import { isCid, type Cid, type LexValue } from "@atproto/lex-data";
-import { accountRev, isObject, maxFrameBytes } from "./decode.ts";
+import { accountRev, isCount, isObject, maxFrameBytes, words } from "./decode.ts";
 
 export interface RelayOp {
   action: "create" | "update" | "delete";
@@ -57,16 +57,16 @@ export function decodeRelay(data: Buffer): RelayMessage {
   const [header, body] = items;
   if (items.length !== 2 || !isObject(header) || !isObject(body)) return malformed("not a header and a body");
   if (header["op"] === -1)
-    return { kind: "error", name: text(body["error"]), message: text(body["message"]) };
+    return { kind: "error", name: words(body["error"]), message: words(body["message"]) };
   if (header["op"] !== 1) return malformed(`the operation ${String(header["op"])}`);
   return decodeMessage(header["t"], body);
 }
 
 function decodeMessage(type: unknown, body: Record<string, unknown>): RelayMessage {
-  if (type === "#info") return { kind: "info", name: text(body["name"]), message: text(body["message"]) };
+  if (type === "#info") return { kind: "info", name: words(body["name"]), message: words(body["message"]) };
   const { seq } = body;
   const timeUs = micros(body["time"]);
-  if (!isSeq(seq)) return { kind: "other", seq: undefined };
+  if (!isCount(seq)) return { kind: "other", seq: undefined };
   const did = type === "#commit" ? body["repo"] : body["did"];
   if (typeof did !== "string" || !did.startsWith("did:") || did.length > 2048)
     return type === "#commit" || type === "#account" || type === "#identity" || type === "#sync"
@@ -77,7 +77,7 @@ function decodeMessage(type: unknown, body: Record<string, unknown>): RelayMessa
     const { handle } = body;
     return { kind: "identity", seq, did, timeUs, ...(typeof handle === "string" ? { handle } : {}) };
   }
-  if (type === "#sync") return { kind: "sync", seq, did, timeUs, rev: text(body["rev"]) };
+  if (type === "#sync") return { kind: "sync", seq, did, timeUs, rev: words(body["rev"]) };
   if (type !== "#account") return { kind: "other", seq, timeUs };
   const { active, status } = body;
   if (typeof active !== "boolean" || timeUs === undefined)
@@ -125,17 +125,9 @@ function decodeOp(op: unknown): RelayOp | undefined {
   return { action: action as "create" | "update", collection, rkey, cid }; // `actions` has no other
 }
 
-function text(value: unknown): string {
-  return typeof value === "string" ? value.slice(0, 300) : "";
-}
-
 function micros(time: unknown): number | undefined {
   const millis = typeof time === "string" && time.length <= 64 ? Date.parse(time) : Number.NaN;
   return Number.isNaN(millis) ? undefined : millis * 1000;
-}
-
-function isSeq(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 function malformed(reason: string): RelayMessage {

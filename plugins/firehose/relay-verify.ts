@@ -1,12 +1,12 @@
 import { decode } from "@atproto/lex-cbor";
-import { lexToJson } from "@atproto/lex-json";
 import { readCarWithRoot, verifyProofs } from "@atproto/repo";
 import { explain } from "../../core/errors.ts";
 import type { CommitEvent } from "../../core/index.ts";
 import type { IdentityResolver } from "../../core/identity/resolve.ts";
 import { boundBlocks } from "./car.ts";
-import { isObject, isShallow } from "./decode.ts";
+import { isObject } from "./decode.ts";
 import { createPatience } from "./patience.ts";
+import { readRecord } from "./record.ts";
 import type { RelayCommit, RelayOp } from "./relay-decode.ts";
 import type { Status } from "./status.ts";
 
@@ -116,15 +116,7 @@ async function verify(commit: RelayCommit, ops: readonly RelayOp[], key: string)
       result.problems.push(`the tree does not prove the ${action} of ${collection}/${rkey}`);
     else if (action === "delete") result.events.push(event);
     else if (!bytes) result.problems.push(`the block of ${collection}/${rkey} is missing`);
-    else result.events.push({ ...event, record: toRecord(bytes) });
+    else result.events.push({ ...event, record: readRecord(bytes) });
   }
   return result;
-}
-
-function toRecord(bytes: Uint8Array): Record<string, unknown> {
-  const record = decode(bytes);
-  if (!isShallow(record)) throw new Error("a record nested too deeply");
-  const json = lexToJson(record);
-  if (isObject(json)) return json;
-  throw new Error("a record that is not an object");
 }

@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type * as tap from "@atproto/tap";
 import type { TapChannel, TapEvent } from "@atproto/tap";
-import { lexToJson } from "@atproto/lex-json";
 import type { Database } from "../../core/db/database.ts";
 import { explain } from "../../core/errors.ts";
 import { shownUrl } from "../../core/http/shown-url.ts";
 import { HappyViewError, type SourceEvent } from "../../core/index.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
 import type { Backoff } from "./backoff.ts";
-import { isObject, isShallow } from "./decode.ts";
 import type { Intake } from "./intake.ts";
+import { toRecord } from "./record.ts";
 import type { Status } from "./status.ts";
 import type { Stream } from "./stream.ts";
 import { createTapIdentities } from "./tap-identity.ts";
@@ -145,7 +144,6 @@ type RecordEvent = Extract<TapEvent, { type: "record" }>;
 
 function toCommit(event: RecordEvent): SourceEvent {
   const { action, did, collection, rkey, rev, record, cid = "" } = event;
-  const json = record !== undefined && isShallow(record) ? lexToJson(record) : undefined;
   return {
     kind: "commit",
     action,
@@ -154,7 +152,7 @@ function toCommit(event: RecordEvent): SourceEvent {
     rkey,
     rev,
     cid,
-    record: action !== "delete" && isObject(json) ? json : undefined,
+    record: action !== "delete" && record !== undefined ? toRecord(record) : undefined,
   };
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { explain } from "../../../core/errors.ts";
-import { isObject } from "../decode.ts";
+import { refusedAnswer } from "../../../core/http/answer.ts";
 import { ArchiveError, troubleOf } from "./error.ts";
 
 export interface ArchiveHttpParts {
@@ -51,7 +51,6 @@ const leastBytesPerMs = 16;
 
 /** A page of 100,000 entries has some 10 MB. */
 const maxJsonBytes = 64 * 1024 * 1024;
-const maxErrorBytes = 4096;
 
 /** Methods for which a hosted server may demand a key; others must not learn it. */
 const guarded = new Set(["planSnapshot", "planBackfill", "getSegment", "getBlock"]);
@@ -208,30 +207,13 @@ async function whole(body: AsyncIterable<Uint8Array>, maxBytes: number): Promise
 }
 
 async function refusalOf(name: string, response: Response): Promise<ArchiveError> {
-  const { status, headers } = response;
-  const { error, message } = await errorOf(response);
-  const text = `${name} of the archive: ${status} ${error} ${message}`.trim();
+  const { status, error, message, waitMs } = await refusedAnswer(
+    `${name} of the archive`,
+    response,
+    Date.now(),
+  );
   const isPassing = status === 408 || status === 429 || (status >= 500 && status !== 501);
-  if (isPassing) return new ArchiveError("unreachable", text, { status, retryAfterMs: retryAfter(headers) });
+  if (isPassing) return new ArchiveError("unreachable", message, { status, retryAfterMs: waitMs });
   const isGone = error === "SegmentNotFound" || error === "BlockNotFound";
-  return new ArchiveError(isGone ? "gone" : "refused", text, { status });
-}
-
-async function errorOf(response: Response): Promise<{ error: string; message: string }> {
-  try {
-    const body: unknown = JSON.parse(
-      (await whole(chunksOf(response, idleTimeoutMs), maxErrorBytes)).toString("utf8"),
-    );
-    const text = (value: unknown): string => (typeof value === "string" ? value.slice(0, 300) : "");
-    if (isObject(body)) return { error: text(body["error"]), message: text(body["message"]) };
-  } catch {
-    // A proxy answers in its own words, which nobody needs.
-  }
-  return { error: "", message: "" };
-}
-
-/** Seconds; a date is too rare to bother. */
-function retryAfter(headers: Headers): number | undefined {
-  const seconds = Number(headers.get("retry-after") ?? Number.NaN);
-  return seconds >= 0 ? seconds * 1000 : undefined;
+  return new ArchiveError(isGone ? "gone" : "refused", message, { status });
 }

@@ -1,5 +1,5 @@
 import { isValidNsid } from "@atproto/syntax";
-import { isObject } from "../decode.ts";
+import { isCount, isObject } from "../decode.ts";
 import { covered } from "../filter.ts";
 import { ArchiveError, troubleOf } from "./error.ts";
 import type { Wanted } from "./filter.ts";
@@ -81,7 +81,7 @@ function isUnknownMethod(error: unknown): boolean {
 function toPage(answer: unknown): Page {
   if (!isObject(answer)) throw invalid("is not an object");
   const { sealedTipSeq, plannedThroughSeq, segments = [] } = answer;
-  if (!isSeq(sealedTipSeq) || !isSeq(plannedThroughSeq)) throw invalid("has no seqs");
+  if (!isCount(sealedTipSeq) || !isCount(plannedThroughSeq)) throw invalid("has no seqs");
   if (!Array.isArray(segments) || segments.length > maxSegments) throw invalid("has no list of segments");
   return { tipSeq: sealedTipSeq, throughSeq: plannedThroughSeq, segments: segments.map(toSegment) };
 }
@@ -99,13 +99,9 @@ function toSegment(segment: unknown): PlannedSegment {
 function toRange(range: unknown): { first: number; last: number } {
   if (!isObject(range)) throw invalid("has a range that is not an object");
   const { first, last } = range;
-  if (!isSeq(first) || !isSeq(last) || last < first || last >= 2 ** 32)
+  if (!isCount(first) || !isCount(last) || last < first || last >= 2 ** 32)
     throw invalid("has a range that is none");
   return { first, last };
-}
-
-export function isSeq(value: unknown): value is number {
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 function invalid(what: string): ArchiveError {

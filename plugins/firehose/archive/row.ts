@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { decode } from "@atproto/lex-cbor";
-import { lexToJson } from "@atproto/lex-json";
 import { isValidTid } from "@atproto/syntax";
 import { base32 } from "multiformats/bases/base32";
 import type { SourceEvent } from "../../../core/index.ts";
-import { accountRev, isObject, isShallow } from "../decode.ts";
+import { accountRev, isObject } from "../decode.ts";
+import { readRecord } from "../record.ts";
 import { rowKind, type Row } from "./block.ts";
 
 // CIDv1, codec dag-cbor, hash sha2-256, 32 bytes (repository spec).
@@ -25,7 +25,7 @@ export function toEvent(row: Row): SourceEvent {
     const content =
       action === "delete"
         ? { cid: "" }
-        : { record: toRecord(payload), cid: cidOf(payload), isVerified: true };
+        : { record: readRecord(payload), cid: cidOf(payload), isVerified: true };
     return { kind: "commit", action, did, collection, rkey, rev, ...content };
   }
   if (kind === rowKind.sync) {
@@ -50,12 +50,4 @@ export function toEvent(row: Row): SourceEvent {
 /** The payload is the very block of the repo, so this is the record's CID there: no need to encode it again. */
 function cidOf(payload: Uint8Array): string {
   return base32.encode(Buffer.concat([cidPrefix, createHash("sha256").update(payload).digest()]));
-}
-
-function toRecord(payload: Uint8Array): Record<string, unknown> {
-  const record = decode(payload);
-  if (!isShallow(record)) throw new Error("a record nested too deeply");
-  const json = lexToJson(record);
-  if (isObject(json)) return json;
-  throw new Error("a record that is not an object");
 }
