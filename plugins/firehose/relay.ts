@@ -1,34 +1,17 @@
-import type { Events } from "../../core/events.ts";
 import type { SourceEvent } from "../../core/index.ts";
-import type { IdentityResolver } from "../../core/identity/resolve.ts";
 import type { Pipeline } from "../../core/records/pipeline.ts";
 import { relayUrl } from "./filter.ts";
 import { Lineup } from "./lineup.ts";
 import { decodeRelay, type RelayCommit, type RelayMessage } from "./relay-decode.ts";
-import { createVerifier } from "./relay-verify.ts";
+import { createRelayEvents, type RelayEventsParts } from "./relay-events.ts";
 import { createSideLanes } from "./side-lanes.ts";
 import { createStreamTime } from "./stream-time.ts";
-import type { Status } from "./status.ts";
 import type { Session, StreamSource } from "./stream.ts";
-import type { UnverifiedReports } from "./unverified.ts";
 import { Watermark, type Place } from "./watermark.ts";
 
-export interface RelayParts {
+export interface RelayParts extends RelayEventsParts {
   base: string;
-  isTracked: (collection: string) => boolean;
-  /** Whether the index has records of a repo. */
-  isIndexed: (did: string) => Promise<boolean>;
-  /** Has a repo read anew, when somebody can; resolves when that is certain. */
-  resync: ((did: string) => Promise<void>) | undefined;
-  identity: Pick<IdentityResolver, "resolve" | "forget">;
-  events: Events;
-  unverified: Pick<UnverifiedReports, "add">;
   pipeline: Pick<Pipeline, "ingest" | "skip">;
-  status: Status;
-  /** Unix milliseconds. */
-  now: () => number;
-  /** In [0, 1); spreads retries. @default Math.random */
-  random?: (() => number) | undefined;
 }
 
 /** Commits verified at once; further frames wait in the socket. */
@@ -38,61 +21,13 @@ const maxVerifying = 64;
 const maxStrangers = 64;
 const maxHoldMs = 5000;
 
-const lexiconSchema = "com.atproto.lexicon.schema";
-
 /** The whole network from a relay, filtered and verified here; the position is the relay's own seq. */
 export function relaySource(parts: RelayParts): StreamSource {
-  const { base, pipeline, status, events } = parts;
-  const verify = createVerifier(parts);
+  const { base, pipeline, status } = parts;
+  const { eventsOf, isOfStranger, drop } = createRelayEvents(parts);
   const position = `relay:${new URL(base).host}`;
-  const concerns = (collection: string): boolean =>
-    collection === lexiconSchema || parts.isTracked(collection);
   /** The relay refused the stored cursor: the next connection is live, and what lies between is a gap. */
   let refused: { cursor: string; reason: string } | undefined;
-
-  /** The events of a message that are ours; a promise where signatures must be checked. */
-  function eventsOf(message: RelayMessage, signal: AbortSignal): SourceEvent[] | Promise<SourceEvent[]> {
-    if (message.kind === "identity") return changedIdentity(message);
-    if (message.kind === "account") {
-      const { seq: _seq, timeUs: _timeUs, ...event } = message;
-      return [event];
-    }
-    if (message.kind === "sync") return desynchronized(message, "the repo was reset");
-    if (message.kind !== "commit") return [];
-    if (message.tooBig) return desynchronized(message, "a commit too big for the stream");
-    const ops = message.ops.filter(({ collection }) => concerns(collection));
-    if (ops.length === 0) return [];
-    return verify(message, ops, signal).then(({ events: verified, problems }) => {
-      for (const { collection } of verified) status.verified(collection, "signature");
-      if (problems.length > 0 && !signal.aborted) drop(message, problems);
-      return verified;
-    });
-  }
-
-  function drop({ did, rev, seq }: RelayCommit, problems: readonly string[]): void {
-    status.dropped("unverified");
-    parts.unverified.add({ did, rev, seq, problems });
-  }
-
-  /** The document of a did:web is on the host that its account names, which may be silent for as long as it likes. */
-  function isOfStranger(message: RelayMessage): message is RelayCommit {
-    if (message.kind !== "commit" || message.did.startsWith("did:plc:") || message.tooBig) return false;
-    return message.ops.some(({ collection }) => concerns(collection));
-  }
-
-  /** The commits behind it may be signed by another key: the one that is known must not stand for it any longer. */
-  async function changedIdentity({ did, handle }: { did: string; handle?: string }): Promise<SourceEvent[]> {
-    await parts.identity.forget(did).catch(() => undefined);
-    return [{ kind: "identity", did, handle }];
-  }
-
-  /** What we have of the repo may differ from now on; the repos of the network that are not ours are no news. */
-  async function desynchronized({ did, rev }: { did: string; rev: string }, reason: string): Promise<[]> {
-    if (!(await parts.isIndexed(did).catch(() => true))) return [];
-    events.emit({ type: "repo.desynchronized", severity: "warn", subject: did, detail: { rev, reason } });
-    await parts.resync?.(did);
-    return [];
-  }
 
   /** A commit's operations share a place, which is reached when the last of them is. */
   function handOver(found: readonly SourceEvent[], place: Place | undefined): Promise<void> | void {
