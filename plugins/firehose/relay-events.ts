@@ -33,9 +33,13 @@ export interface RelayEvents {
   drop(commit: RelayCommit, problems: readonly string[]): void;
 }
 
+const tellEveryMs = 60_000;
+const maxTold = 10_000;
+
 export function createRelayEvents(parts: RelayEventsParts): RelayEvents {
   const { status, events } = parts;
   const verify = createVerifier(parts);
+  const toldAt = new Map<string, number>();
   const concerns = (collection: string): boolean =>
     collection === lexiconSchema || parts.isTracked(collection);
 
@@ -76,9 +80,19 @@ export function createRelayEvents(parts: RelayEventsParts): RelayEvents {
   /** What we have of the repo may differ from now on; the repos of the network that are not ours are no news. */
   async function desynchronized({ did, rev }: { did: string; rev: string }, reason: string): Promise<[]> {
     if (!(await parts.isIndexed(did).catch(() => true))) return [];
-    events.emit({ type: "repo.desynchronized", severity: "warn", subject: did, detail: { rev, reason } });
+    if (isNews(did))
+      events.emit({ type: "repo.desynchronized", severity: "warn", subject: did, detail: { rev, reason } });
     await parts.resync?.(did);
     return [];
+  }
+
+  /** Once a minute for each repo: an entry is a row, and whoever has a repo can reset it all day. */
+  function isNews(did: string): boolean {
+    const now = parts.now();
+    if (now - (toldAt.get(did) ?? -Infinity) < tellEveryMs) return false;
+    if (toldAt.size >= maxTold) toldAt.clear();
+    toldAt.set(did, now);
+    return true;
   }
 
   return { eventsOf, isOfStranger, drop };

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test, vi } from "vitest";
+import { maxFrameBytes } from "../../../plugins/firehose/decode.ts";
 import { firehose } from "../../../plugins/firehose/index.ts";
 import { fakeServer, type FakeServer } from "./fake-server.ts";
 import { alice, bob, commitFrame, micros, note, noteUri, testApp, type TestApp } from "./fixture.ts";
@@ -107,6 +108,23 @@ test("events of no concern move the position, malformed ones do not stop the str
   expect(metrics).toContain('happyview_firehose_events_total{kind="identity"} 1');
   expect(metrics).toContain('happyview_firehose_events_total{kind="other"} 1');
   expect(metrics).toContain("happyview_firehose_connected 1");
+});
+
+test("a frame that is too large is skipped, and one that would fill the memory ends the connection alone", async () => {
+  await using server = await fakeServer();
+  await using t = await testApp(firehose({ url: server.url, ...quick }));
+  await connections(server, 1);
+  const text = "x".repeat(maxFrameBytes);
+  server.raw(JSON.stringify(commitFrame("large", { text })));
+  server.push(commitFrame("after"));
+  await stored(t, noteUri("after"));
+  expect(await t.stored(noteUri("large"))).toBeUndefined();
+  expect(server.connections).toHaveLength(1);
+  server.raw(Buffer.alloc(8 * maxFrameBytes + 1, 32));
+  await connections(server, 2);
+  server.push(commitFrame("again"));
+  await stored(t, noteUri("again"));
+  expect(await t.metrics()).toContain("happyview_firehose_malformed_total 1");
 });
 
 test("a server that closes at once is not hammered", async () => {
