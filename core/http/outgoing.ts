@@ -1,5 +1,5 @@
 import { safeFetchWrap } from "@atproto-labs/fetch-node";
-import { requirePublic } from "./private-address.ts";
+import { pinning } from "./pinned.ts";
 
 /** A fetch for URLs that come from outside. Call it with an explicit `redirect`. */
 export type OutgoingFetch = (url: string | URL, init?: RequestInit) => Promise<Response>;
@@ -19,7 +19,8 @@ export interface OutgoingOptions {
  */
 export function createOutgoingFetch(options: OutgoingOptions = {}): OutgoingFetch {
   const allow = options.allowPrivate ?? false;
-  const fetch = safeFetchWrap({
+  return safeFetchWrap({
+    ...(allow ? {} : pinning()),
     ssrfProtection: !allow,
     allowHttp: allow,
     allowIpHost: allow,
@@ -28,9 +29,4 @@ export function createOutgoingFetch(options: OutgoingOptions = {}): OutgoingFetc
     timeout: options.timeoutMs ?? 10_000,
     responseMaxSize: options.maxResponseBytes ?? 5 * 1024 * 1024,
   });
-  if (allow) return fetch;
-  return async (url, init) => {
-    await requirePublic(new URL(url));
-    return fetch(url, init);
-  };
 }

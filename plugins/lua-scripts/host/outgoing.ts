@@ -1,7 +1,7 @@
 import { safeFetchWrap, unicastLookup } from "@atproto-labs/fetch-node";
 import { Agent } from "undici";
 import { explain } from "../../../core/errors.ts";
-import { requirePublic } from "../../../core/http/private-address.ts";
+import { pinning } from "../../../core/http/pinned.ts";
 
 /** One request of a script, redirects followed. */
 export type ScriptFetch = (url: string, init: ScriptRequest) => Promise<Response>;
@@ -34,6 +34,7 @@ export function createScriptFetch(options: ScriptFetchOptions): ScriptFetch {
   const wrap = (isOpen: boolean): typeof globalThis.fetch =>
     safeFetchWrap({
       fetch: patientFetch(isOpen),
+      ...(isOpen ? {} : pinning()),
       ssrfProtection: !isOpen,
       allowPrivateIps: isOpen,
       allowHttp: true,
@@ -49,7 +50,6 @@ export function createScriptFetch(options: ScriptFetchOptions): ScriptFetch {
   const hop = async (url: URL, init: RequestInit): Promise<Response> => {
     const isOpen = isAllowed(url, allow);
     try {
-      if (!isOpen) await requirePublic(url);
       return await (isOpen ? open : guarded)(url.href, init);
     } catch (cause) {
       const reason = explain(cause);
