@@ -8,10 +8,12 @@ import { explain } from "../../core/errors.ts";
 import type { Database } from "../../core/db/database.ts";
 import { createSecretBox } from "../../core/secret-box.ts";
 import { apiClients } from "../../plugins/api-clients/index.ts";
+import { delegation } from "../../plugins/delegation/index.ts";
 import { deadLetters } from "../../plugins/dead-letters/index.ts";
 import { dpopSessions } from "../../plugins/dpop-sessions/index.ts";
 import { eventLog } from "../../plugins/event-log/index.ts";
 import { jobs } from "../../plugins/jobs/index.ts";
+import { labelers } from "../../plugins/labelers/index.ts";
 import { luaScripts } from "../../plugins/lua-scripts/index.ts";
 import { oauth } from "../../plugins/oauth/index.ts";
 import { rateLimits } from "../../plugins/rate-limits/index.ts";
@@ -19,6 +21,7 @@ import { users } from "../../plugins/users/index.ts";
 import { password, startAtmosphere, type Atmosphere } from "../e2e/_atmosphere.ts";
 import { startInstance } from "../e2e/_instance.ts";
 import { openSdk, signInAs, spoilTokens } from "../e2e/_sdk.ts";
+import { openServerSdk, shop, signInAtPds } from "../e2e/_server-app.ts";
 import { signIn } from "../e2e/_sign-in.ts";
 import { client as sdkApp, collection, lexicon } from "../e2e/_statusphere.ts";
 import { testConfig } from "../setup/app.ts";
@@ -62,7 +65,7 @@ const files = {
 let atmosphere: Atmosphere;
 
 beforeAll(async () => {
-  atmosphere = await startAtmosphere("alice");
+  atmosphere = await startAtmosphere("alice", "bob");
 });
 
 afterAll(() => atmosphere?.close());
@@ -76,6 +79,7 @@ describe.each(databases())("on $name", (subject) => {
     try {
       await clientsKeysAndVariables(run);
       const session = await sessions(run);
+      await team(run);
       await dashboard(run);
       await refusals(run, session);
       await looks(run);
@@ -84,7 +88,7 @@ describe.each(databases())("on $name", (subject) => {
       await failingDatabase(run);
 
       expect(log.lines.length).toBeGreaterThan(3);
-      expect(secrets.size).toBeGreaterThan(18);
+      expect(secrets.size).toBeGreaterThan(26);
       const printed = log.lines.map((line) => JSON.stringify(line));
       for (const [name, value] of secrets) {
         expect({ name, printed: printed.filter((line) => shows(line, value)) }).toEqual({
@@ -167,24 +171,16 @@ async function start(
         deadLetters(),
         users(),
         apiClients({
-          clients: [
-            sdkApp,
-            {
-              name: "Shop",
-              clientKey: `hvc_${"2".repeat(32)}`,
-              clientIdUrl: "https://shop.example/client.json",
-              clientUri: "https://shop.example",
-              redirectUris: ["https://shop.example/cb"],
-              type: "confidential",
-              secretEnv: "SHOP_SECRET",
-            },
-          ],
+          clients: [sdkApp, shop],
         }),
         dpopSessions(),
+        delegation(),
+        labelers(),
         rateLimits(),
         oauth(),
         luaScripts({ http: { allow: ["127.0.0.1"] } }),
       ],
+      labelers: [atmosphere.dids["bob"] ?? ""], // it is none: what is said of that is looked at, too
       lexicons: { "xyz.statusphere.set": { targetCollection: collection } },
     },
     { env, log, files },
@@ -286,6 +282,42 @@ async function sessions({ app, base, ask, secrets }: Run): Promise<HappyViewSess
   return session;
 }
 
+/** Two users of an app that has a secret: one writes for the other, and both are refused some things. */
+async function team({ app, base, ask, secrets }: Run): Promise<void> {
+  const sdk = openServerSdk(base, {
+    secret: env.SHOP_SECRET,
+    ask: (input, init) => {
+      const url = String(input);
+      return url.endsWith("/oauth/dpop-keys") ? fetch(url, init) : ask(url, init);
+    },
+  });
+  const member = async (name: string): Promise<HappyViewSession> => {
+    const signedIn = await signInAtPds(sdk, name, atmosphere);
+    secrets.set(`the access token of ${name} at the shop`, signedIn.accessToken);
+    secrets.set(`the refresh token of ${name} at the shop`, signedIn.refreshToken);
+    secrets.set(`the private key of ${name} at the shop`, signedIn.dpopKey.d ?? "");
+    return sdk.registerSession(signedIn);
+  };
+  const [owner, account] = [await member("bob"), await member("alice")];
+  const call = async (nsid: string, body: object): Promise<number> =>
+    (
+      await owner.fetchHandler(`/xrpc/${nsid}`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(body),
+      })
+    ).status;
+  const status = { status: "👥", createdAt: new Date().toISOString(), delegateDid: account.did };
+  expect(await call("xyz.statusphere.set", status)).toBe(403);
+  expect(await call("dev.happyview.delegation.linkAccount", { did: account.did })).toBe(201);
+  await spoilTokens(app.db, encryptionKey);
+  expect(await call("xyz.statusphere.set", status)).toBe(200);
+  expect(await call("dev.happyview.delegation.unlinkAccount", { did: account.did })).toBe(200);
+  const headers = { "x-client-key": shop.clientKey, "x-client-secret": env.SHOP_SECRET };
+  expect((await ask(`/oauth/sessions/${owner.did}`, { headers })).status).toBe(200);
+  expect((await ask(`/oauth/sessions/${account.did}`, { headers })).status).toBe(404);
+}
+
 /** Signs in to the admin API by cookie. */
 async function dashboard({ base, ask, secrets, admin }: Run): Promise<void> {
   const begun = await fetch(`${base}/auth/login?handle=${atmosphere.dids["alice"]}`);
@@ -358,6 +390,7 @@ async function looks({ ask, admin }: Run): Promise<void> {
     "/admin/api-clients",
     "/admin/api-keys",
     "/admin/users",
+    "/admin/labelers",
     "/admin/script-variables",
     "/admin/scripts",
     "/admin/lexicons",
@@ -390,17 +423,20 @@ async function failingDatabase({ app, ask, admin, secrets }: Run): Promise<void>
 /** What the database keeps encrypted, as it was before. */
 async function storedSecrets(db: Database): Promise<Map<string, string>> {
   const box = createSecretBox(encryptionKey);
-  const tokens = await db.get<{ access_token_enc: Uint8Array; refresh_token_enc: Uint8Array }>(
+  const rows = await db.all<{ access_token_enc: Uint8Array; refresh_token_enc: Uint8Array }>(
     "SELECT access_token_enc, refresh_token_enc FROM happyview_dpop_sessions",
   );
+  const tokens = rows.flatMap(({ access_token_enc, refresh_token_enc }, n): [string, string][] => [
+    [`the stored access token ${n}`, box.openBytes(access_token_enc)],
+    [`the stored refresh token ${n}`, box.openBytes(refresh_token_enc)],
+  ]);
   const login = await db.get<{ session_data: string }>("SELECT session_data FROM happyview_oauth_sessions");
   const { tokenSet, dpopJwk } = JSON.parse(box.open(login?.session_data ?? "")) as {
     tokenSet: { access_token: string; refresh_token: string };
     dpopJwk: { d: string };
   };
   return new Map([
-    ["the refreshed access token", box.openBytes(tokens?.access_token_enc ?? new Uint8Array())],
-    ["the refreshed refresh token", box.openBytes(tokens?.refresh_token_enc ?? new Uint8Array())],
+    ...tokens,
     ["the access token of the dashboard", tokenSet.access_token],
     ["the refresh token of the dashboard", tokenSet.refresh_token],
     ["the private key of the dashboard", dpopJwk.d],

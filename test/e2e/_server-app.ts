@@ -18,8 +18,12 @@ export const shop = {
 export const shopSecret: string = `hvs_${"5".repeat(64)}`;
 
 /** The published SDK of such an app. */
-export function openServerSdk(instanceUrl: string): HappyViewOAuthClient {
-  return new HappyViewOAuthClient({ instanceUrl, clientKey: shop.clientKey, clientSecret: shopSecret });
+export function openServerSdk(
+  instanceUrl: string,
+  { secret = shopSecret, ask = fetch }: { secret?: string; ask?: typeof fetch } = {},
+): HappyViewOAuthClient {
+  const { clientKey } = shop;
+  return new HappyViewOAuthClient({ instanceUrl, clientKey, clientSecret: secret, fetch: ask });
 }
 
 /** What an app holds after a user has signed in, before it registers anything. */
