@@ -27,7 +27,10 @@ export async function openPostgres(url: string, max: number): Promise<Database> 
     source: { dialect: "postgres", url },
     // postgres.js types the result as unwrapped row lists; ours is whatever `work` resolves to.
     transaction: <T>(work: (tx: Transaction) => Promise<T>) =>
-      sql.begin((tx) => work(createTransaction(tx as unknown as Runner, tables))) as Promise<T>,
+      sql.begin((begun) => {
+        const { tx, end } = createTransaction(begun, tables);
+        return work(tx).finally(end);
+      }) as Promise<T>,
     // Node's names of lost connections, postgres.js' own, and classes of SQLSTATE: 08 connection, 25 read-only,
     // 40 rollback, 53 resources, 55 state, 57 operator intervention, 58 system.
     isTransient: (error) => /^(E[A-Z]+$|CONNECT|08|25|40|53|55|57|58)/.test(codeOf(error)),
@@ -35,12 +38,26 @@ export async function openPostgres(url: string, max: number): Promise<Database> 
   };
 }
 
-function createTransaction(sql: Runner, tables: <S>(schema: Schema<S>) => S): Transaction {
-  return {
-    ...createQueries(sql, tables),
-    async lock(keys) {
-      if (keys.length > 0) await sql.unsafe(lockSql, [stripesOf(keys)], { prepare: true });
+/** What is asked after its end would be no part of it. */
+function createTransaction(
+  begun: Runner,
+  tables: <S>(schema: Schema<S>) => S,
+): { tx: Transaction; end(): void } {
+  let isOver = false;
+  const sql: Runner = {
+    unsafe(...query) {
+      if (isOver) throw new Error("the transaction is over");
+      return begun.unsafe(...query);
     },
+  };
+  return {
+    tx: {
+      ...createQueries(sql, tables),
+      async lock(keys) {
+        if (keys.length > 0) await sql.unsafe(lockSql, [stripesOf(keys)], { prepare: true });
+      },
+    },
+    end: () => void (isOver = true),
   };
 }
 

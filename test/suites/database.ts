@@ -194,6 +194,22 @@ export function testDatabase(subject: DatabaseSubject): void {
         expect(await db.run(insert, ["a"])).toBe(1);
       });
 
+      test("what is asked after the end of one is refused", async () => {
+        const late = Promise.withResolvers<unknown>();
+        const insert = "INSERT INTO test_things (id) VALUES (?)";
+        const failing = db.transaction(async (tx) => {
+          const writing = tx.get("SELECT 1").then(async () => {
+            await new Promise((later) => setTimeout(later, 50));
+            await tx.run(insert, ["late"]);
+          });
+          writing.catch(late.resolve);
+          await Promise.all([tx.run("INSERT INTO test_nothing VALUES (1)"), writing]);
+        });
+        await expect(failing).rejects.toThrow(/test_nothing/);
+        expect(await late.promise).toMatchObject({ message: "the transaction is over" });
+        expect(await db.all("SELECT id FROM test_things")).toEqual([]);
+      });
+
       test("a typed query does not wait for an open one, and sees what is committed", async () => {
         const begun = Promise.withResolvers<void>();
         const seen = Promise.withResolvers<void>();

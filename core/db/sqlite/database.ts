@@ -21,7 +21,7 @@ export async function openSqlite(path: string): Promise<Database> {
   const file = temporary ? join(temporary, "memory.db") : resolve(path);
   const { writer, reader } = await openFile(file);
   const tables = createTableCache("sqlite");
-  const write: Transaction = { ...createQueries(writer.perform, tables), lock: async () => {} };
+  const write = createQueries(writer.perform, tables);
   const statements = createStatements(reader);
   const readHere = (async (name, ...args: unknown[]) =>
     (statements[name] as (...args: unknown[]) => unknown)(...args)) as Perform;
@@ -68,8 +68,9 @@ export async function openSqlite(path: string): Promise<Database> {
       lock = new Promise((done) => (release = done));
       try {
         await unlessBusy(() => perform("exec", "BEGIN IMMEDIATE"));
+        const { tx, end } = createTransaction(perform, tables);
         try {
-          const result = await work(write);
+          const result = await work(tx).finally(end);
           await perform("exec", "COMMIT");
           return result;
         } catch (error) {
@@ -126,6 +127,20 @@ async function openFile(file: string): Promise<{ writer: Writer; reader: Connect
       cause,
     });
   }
+}
+
+/** What is asked after its end would be no part of it. */
+function createTransaction(
+  perform: Perform,
+  tables: <S>(schema: Schema<S>) => S,
+): { tx: Transaction; end(): void } {
+  let isOver = false;
+  const whileOpen: Perform = (name, ...args) =>
+    isOver ? Promise.reject(new Error("the transaction is over")) : perform(name, ...args);
+  return {
+    tx: { ...createQueries(whileOpen, tables), lock: async () => {} },
+    end: () => void (isOver = true),
+  };
 }
 
 function createQueries(perform: Perform, tables: <S>(schema: Schema<S>) => S): Queries {

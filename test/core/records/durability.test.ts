@@ -114,8 +114,8 @@ describe.each(databases())("durability on $name", (subject) => {
     let away = 2;
     const silentTwice: Database = {
       ...db,
-      get: (sql, params) =>
-        away-- > 0 ? Promise.reject(new Error("the connection was lost")) : db.get(sql, params),
+      selectByKeys: (...asked) =>
+        away-- > 0 ? Promise.reject(new Error("the connection was lost")) : db.selectByKeys(...asked),
     };
     const { pipeline } = start(silentTwice);
     pipeline.intercept({
