@@ -8,6 +8,9 @@ import type { RawCall } from "./raw-process.ts";
 /** A process costs memory: one that nobody has asked for this long ends. */
 const defaultIdleMs = 30_000;
 
+/** What the process holds with all that its statements make SQLite hold. */
+const maxMebibytes = 512;
+
 /** What the process may know of the environment: how to load its library, and what SQLite itself reads. */
 const passedOn = new Set([
   "TZ",
@@ -37,7 +40,7 @@ export function createRawClient(
   };
 
   const start = (): ChildProcess => {
-    const started = fork(fileURLToPath(entry), [file], {
+    const started = fork(fileURLToPath(entry), [file, String(maxMebibytes * 2 ** 20)], {
       env: Object.fromEntries(Object.entries(process.env).filter(([name]) => passedOn.has(name))),
       execArgv: [],
       serialization: "advanced",
@@ -85,9 +88,10 @@ export function createRawClient(
   };
 }
 
-/** The process kills itself when the time is over. */
+/** The process kills itself when the time is over, or when it has grown too large. */
 function endOf(reason: string, ms: number, { rawMilliseconds }: RawLimits): RawAnswer {
-  if (reason !== "SIGKILL" || ms < rawMilliseconds) return failed(`its process ended: ${reason}`, ms);
+  if (reason !== "SIGKILL") return failed(`its process ended: ${reason}`, ms);
+  if (ms < rawMilliseconds) return failed(`it took more than ${maxMebibytes} MiB of memory`, ms);
   return { used: { rawRows: 0, rawBytes: 0, rawMilliseconds: ms }, passed: "rawMilliseconds" };
 }
 

@@ -15,8 +15,8 @@ export interface RawCall {
  * Runs `db.raw` for one script thread. A statement of SQLite runs inside native code, which nothing but the end of its
  * process interrupts: the server's threads must not run it, and this process ends itself at the deadline of a call.
  */
-function serve(file: string): void {
-  const setDeadline = startWatchdog();
+function serve(file: string, maxBytes: number): void {
+  const setDeadline = startWatchdog(maxBytes);
   const statements = createSqliteStatements(file, { readonly: false });
   // Both may be sent to the whole group of the server, which lets its scripts come to their end.
   for (const name of ["SIGINT", "SIGTERM"]) process.on(name, () => {});
@@ -71,25 +71,25 @@ function bound(
  * those of the build.
  */
 const watchdog = `
-const { workerData: deadline } = process.getBuiltinModule("node:worker_threads");
+const { deadline, maxBytes } = process.getBuiltinModule("node:worker_threads").workerData;
 const kill = () => process.kill(process.pid, "SIGKILL");
 process.getBuiltinModule("node:fs").read(0, Buffer.alloc(1), 0, 1, null, kill);
 setInterval(() => {
   const at = Atomics.load(deadline, 0);
-  if (at > 0n && process.hrtime.bigint() > at) kill();
+  if (at > 0n && (process.hrtime.bigint() > at || process.memoryUsage.rss() > maxBytes)) kill();
 }, 50);
 `;
 
 /** Sets how many milliseconds this process may still live; undefined for as long as it likes. */
-function startWatchdog(): (ms: number | undefined) => void {
+function startWatchdog(maxBytes: number): (ms: number | undefined) => void {
   const deadline = new BigInt64Array(new SharedArrayBuffer(8));
-  new Worker(watchdog, { eval: true, workerData: deadline }).unref();
+  new Worker(watchdog, { eval: true, workerData: { deadline, maxBytes } }).unref();
   return (ms) => {
     const at = ms === undefined ? 0n : process.hrtime.bigint() + BigInt(Math.ceil(ms * 1e6));
     Atomics.store(deadline, 0, at);
   };
 }
 
-// A script thread starts this file with the database as its argument; nobody else imports it.
-const [, , file] = process.argv;
-if (process.send && file !== undefined) serve(file);
+// A script thread starts this file with the database and the memory that it may take; nobody else imports it.
+const [, , file, maxBytes] = process.argv;
+if (process.send && file !== undefined) serve(file, Number(maxBytes));

@@ -59,6 +59,20 @@ test("the process of db.raw ends when nobody asks it, and another begins", { tim
   client.close();
 });
 
+test("the process of db.raw ends when its statement takes too much memory, and another begins", async () => {
+  const entry = new URL("../../../../plugins/lua-scripts/worker/raw-process.ts", import.meta.url).href;
+  const client = createRawClient(":memory:", entry);
+  onTestFinished(() => client.close());
+  const { rawRows, rawBytes } = defaultLimits;
+  const ask = (sql: string): Promise<unknown> =>
+    client.run(prepareRaw(sql, "sqlite", false), [], { rawRows, rawBytes, rawMilliseconds: 60_000 });
+  const sizes = "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t WHERE n < 9)";
+  expect(
+    await ask(`${sizes} SELECT count(*) FROM (SELECT DISTINCT hex(randomblob(90000000)) FROM t)`),
+  ).toMatchObject({ error: "it took more than 512 MiB of memory" });
+  expect(await ask("SELECT 1 AS n")).toMatchObject({ json: '[{"n":1}]' });
+});
+
 async function runningChildren(): Promise<unknown[]> {
   const children = (await processes()).filter(({ parent }) => parent === process.pid);
   return children.filter(({ state, name }) => !state.startsWith("Z") && name !== "ps");
