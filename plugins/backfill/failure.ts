@@ -87,9 +87,11 @@ function classify(error: unknown): {
   return { kind: ofNetwork(causes) };
 }
 
-/** An answer is larger than what is read of one. */
+/** As the fetch of core calls an answer that is larger than what is read of one. */
+export const tooLarge = "Response too large";
+
 export function isTooLarge(error: unknown): boolean {
-  return [...chain(error)].some((cause) => cause instanceof Error && cause.message === "Response too large");
+  return [...chain(error)].some((cause) => cause instanceof Error && cause.message === tooLarge);
 }
 
 function* chain(error: unknown): Generator<unknown> {

@@ -7,13 +7,21 @@ import type { OutgoingFetch } from "../../core/http/outgoing.ts";
 import { isObject } from "../../core/lexicons/document.ts";
 import { get, xrpcUrl } from "./answer.ts";
 import { FetchError, isTooLarge, toFailure } from "./failure.ts";
-import type { Room } from "./room.ts";
+import { maxRecordBytes } from "./record-size.ts";
+import { NoRoom, shareOf, type Room } from "./room.ts";
 import { requireTree } from "./tree.ts";
+
+export interface ExportedRecord {
+  /** `<collection>/<rkey>` */
+  key: string;
+  /** Undefined for a record that is larger than any may be. */
+  event: CommitEvent | undefined;
+}
 
 export interface RepoExport {
   rev: string;
   /** Records of the wanted collections, in the order of their keys. */
-  events(): AsyncGenerator<CommitEvent>;
+  records(): AsyncGenerator<ExportedRecord>;
   /** Nothing more is read of it: its memory is free. */
   release(): void;
 }
@@ -32,25 +40,18 @@ export async function getRepo(
 ): Promise<RepoExport | undefined> {
   const { pds, did } = ask;
   const url = xrpcUrl(pds, "com.atproto.sync.getRepo", { did });
-  let bytes = 0;
-  const take = (more: number): void => {
-    if (!room.take(more)) throw new TooMuch(`there is no room for the export of ${did}`);
-    bytes += more;
-  };
-  const release = (): void => room.give(bytes);
+  const share = shareOf(room, `the export of ${did}`);
   try {
     const response = await get(fetch, url, signal, "application/vnd.ipld.car");
-    const { root, blocks } = await readBlocks(did, response, take);
-    return { ...(await openExport(ask, root, blocks)), release };
+    const { root, blocks } = await readBlocks(did, response, share.take);
+    return { ...(await openExport(ask, root, blocks)), release: share.release };
   } catch (error) {
-    release();
-    const isSlow = bytes > 0 && !signal.aborted && toFailure(error).kind === "timeout";
-    if (error instanceof TooMuch || isTooLarge(error) || isSlow) return undefined;
+    const isSlow = share.bytes > 0 && !signal.aborted && toFailure(error).kind === "timeout";
+    share.release();
+    if (error instanceof NoRoom || isTooLarge(error) || isSlow) return undefined;
     throw error;
   }
 }
-
-class TooMuch extends Error {}
 
 /** What a block costs in memory beside its bytes: an export may be made of nothing but tiny ones. */
 const blockOverhead = 512;
@@ -69,7 +70,7 @@ async function openExport(
   const { rev } = repo.commit;
   return {
     rev,
-    async *events() {
+    async *records() {
       for (const collection of collections) {
         const leaves = await invalidUnless(did, "its tree has a hole", () =>
           repo.data.listWithPrefix(`${collection}/`),
@@ -77,10 +78,14 @@ async function openExport(
         for (const { key, value: cid } of leaves) {
           const bytes = blocks.get(cid);
           if (!bytes) throw new FetchError("repo_invalid", `the export of ${did} lacks the block of ${key}`);
+          if (bytes.length > maxRecordBytes) {
+            yield { key, event: undefined };
+            continue;
+          }
           const record = lexToJson(decode(bytes));
           if (!isObject(record)) throw new FetchError("repo_invalid", `${key} of ${did} is no record`);
           const rkey = key.slice(collection.length + 1);
-          yield {
+          const event: CommitEvent = {
             kind: "commit",
             action: "create",
             did,
@@ -92,6 +97,7 @@ async function openExport(
             isVerified: true,
             isSnapshot: true,
           };
+          yield { key, event };
         }
       }
     },
@@ -114,7 +120,7 @@ async function readBlocks(
     if (root) return { root, blocks };
   } catch (cause) {
     // What breaks off is the network's trouble; what is complete and wrong is the host's.
-    if (cause instanceof TooMuch || toFailure(cause).kind !== "other") throw cause;
+    if (cause instanceof NoRoom || toFailure(cause).kind !== "other") throw cause;
     throw new FetchError("repo_invalid", `the export of ${did} is not usable`, { cause });
   }
   throw new FetchError("repo_invalid", `the export of ${did} has no root`);

@@ -47,9 +47,10 @@ export interface BackfillApi {
   start(request: JobRequest, actor?: string | null): Promise<JobRow>;
 }
 
-const maxPageBytes = 64 * 1024 * 1024;
-/** Of all exports that are being read. */
-const maxExportBytes = 256 * 1024 * 1024;
+/** An export that is larger is not read to its end; its repo is listed. */
+const maxExportBytes = 64 * 1024 * 1024;
+/** Of all pages and exports that are being read. */
+const maxBytesAtOnce = 256 * 1024 * 1024;
 
 /**
  * History: who has records of a collection, where they live, and what they wrote (sync-and-xrpc §3). Jobs survive
@@ -77,11 +78,11 @@ export const backfill = definePlugin({
     const fetch = createOutgoingFetch({
       allowPrivate: isLocal(app.config),
       timeoutMs: pageTimeoutMs,
-      maxResponseBytes: maxPageBytes,
+      maxResponseBytes: maxExportBytes,
     });
     const archive =
       options.archive && createArchive({ base: options.archive.url, key: archiveKey(app, options) });
-    const room = createRoom(maxExportBytes);
+    const room = createRoom(maxBytesAtOnce);
     const jobs = createJobs(app);
     const units = createUnits(db, leaseMs);
     const hub = createHub();

@@ -4,38 +4,76 @@ import { RefusedAnswer } from "../../core/http/answer.ts";
 import { isObject } from "../../core/lexicons/document.ts";
 import { TID } from "@atproto/common-web";
 import { getJson, xrpcUrl } from "./answer.ts";
-import { FetchError, toFailure } from "./failure.ts";
+import { FetchError, isTooLarge, toFailure } from "./failure.ts";
+import { maxRecordBytes } from "./record-size.ts";
+import { shareOf, type Room } from "./room.ts";
 
 export interface RecordPage {
   events: CommitEvent[];
   cursor: string | undefined;
+  /** Records beside them that are larger than any may be. */
+  oversized: number;
+  /** It is taken in: its memory is free. */
+  release(): void;
 }
 
-const pageSize = 100;
+/** A page that is larger than what is read of one is asked for in smaller ones. */
+const pageSizes = [100, 10, 1];
 
 /** A PDS answers with what was asked for; this is how much more is read of one that does not. */
 const maxPageRecords = 1000;
 
-/** A page of `com.atproto.repo.listRecords` as create events of the given rev. */
+interface Ask {
+  pds: string;
+  did: string;
+  collection: string;
+  rev: string;
+  cursor?: string | undefined;
+}
+
+/** A page of `com.atproto.repo.listRecords` as create events of the given rev. @throws NoRoom, and as getJson() */
 export async function listRecords(
   fetch: OutgoingFetch,
-  ask: { pds: string; did: string; collection: string; rev: string; cursor?: string | undefined },
+  ask: Ask,
+  room: Room,
   signal: AbortSignal,
 ): Promise<RecordPage> {
-  const { pds, did, collection, rev, cursor } = ask;
-  const params = { repo: did, collection, limit: String(pageSize), cursor };
-  const url = xrpcUrl(pds, "com.atproto.repo.listRecords", params);
-  const answer = await getJson(fetch, url, signal);
+  for (const limit of pageSizes) {
+    const share = shareOf(room, `a page of ${ask.did}`);
+    try {
+      const params = { repo: ask.did, collection: ask.collection, limit: String(limit), cursor: ask.cursor };
+      const url = xrpcUrl(ask.pds, "com.atproto.repo.listRecords", params);
+      const answer = await getJson(fetch, url, signal, share.take);
+      return { ...readPage(ask, answer, share.bytes), release: share.release };
+    } catch (error) {
+      share.release();
+      if (!isTooLarge(error) || limit === 1) throw error;
+    }
+  }
+  throw new Error("a page has no size"); // the last one returned or threw
+}
+
+function readPage(
+  { pds, did, collection, rev, cursor }: Ask,
+  answer: Record<string, unknown>,
+  bytes: number,
+): Omit<RecordPage, "release"> {
   const records = answer["records"];
   if (!Array.isArray(records) || records.length > maxPageRecords)
     throw new FetchError("invalid_response", `${pds} answers listRecords without a list of records`);
-  const events = records.map((entry: unknown): CommitEvent => {
+  let oversized = 0;
+  const events = records.flatMap((entry: unknown): CommitEvent | [] => {
     const uri = isObject(entry) ? entry["uri"] : undefined;
     const record = isObject(entry) ? entry["value"] : undefined;
     const cid = isObject(entry) ? entry["cid"] : undefined;
     if (typeof uri !== "string" || !isObject(record))
       throw new FetchError("invalid_response", `${pds} lists a record without uri or value`);
     const rkey = uri.slice(uri.lastIndexOf("/") + 1);
+    // A page that is smaller holds none.
+    if (bytes > maxRecordBytes && Buffer.byteLength(JSON.stringify(record)) > maxRecordBytes) {
+      oversized += 1;
+      return [];
+    }
     return {
       kind: "commit",
       action: "create",
@@ -51,12 +89,12 @@ export async function listRecords(
   const next = answer["cursor"];
   if (next != null && typeof next !== "string")
     throw new FetchError("invalid_response", `${pds} answers listRecords with a cursor that is no text`);
-  const isLast = events.length === 0 || !next;
+  const isLast = records.length === 0 || !next;
   if (!isLast && next === cursor)
     throw new FetchError("invalid_response", `${pds} lists ${collection} of ${did} in a circle`, {
       isFinal: true,
     });
-  return { events, cursor: isLast ? undefined : next };
+  return { events, oversized, cursor: isLast ? undefined : next };
 }
 
 /** Clocks of hosts differ; what was written so shortly before the listing has come by the stream. */

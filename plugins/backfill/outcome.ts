@@ -1,5 +1,6 @@
 import { toFailure, type Failure } from "./failure.ts";
 import { HostUnavailable } from "./hosts.ts";
+import { NoRoom } from "./room.ts";
 import type { UnitStatus } from "./unit.ts";
 
 export interface Outcome {
@@ -30,7 +31,8 @@ export function outcomeOf(
 ): Outcome {
   const { attempts, maxAttempts, nowMs, retryMs, isStopping, isDatabaseAway } = known;
   if (isStopping) return { status: "pending", attempts };
-  if (isDatabaseAway) return { status: "retrying", attempts, notBefore: nowMs + retryMs };
+  if (isDatabaseAway || error instanceof NoRoom)
+    return { status: "retrying", attempts, notBefore: nowMs + retryMs };
   if (error instanceof HostUnavailable) {
     const { failure, until, host } = error;
     // Waiting for a host is not an attempt.

@@ -11,6 +11,10 @@ export interface Progress {
   at?: { collection: string; cursor: string | null };
   /** Records so far that are not what their CIDs say. */
   rejected?: number;
+  /** Records so far that are larger than any may be. */
+  oversized?: number;
+  /** Pages so far: whatever a host does between them, they have an end. */
+  pages?: number;
 }
 
 export type UnitStatus = "pending" | "running" | "retrying" | "completed" | "failed";

@@ -1,12 +1,13 @@
 import type { CommitEvent, PluginApp } from "../../core/index.ts";
 import type { OutgoingFetch } from "../../core/http/outgoing.ts";
-import type { Pipeline } from "../../core/records/pipeline.ts";
+import type { Intake, Pipeline } from "../../core/records/pipeline.ts";
 import { unlessAborted } from "./abort.ts";
 import { blamesHost, FetchError, toFailure } from "./failure.ts";
 import { getRepo } from "./get-repo.ts";
 import { HostUnavailable, type Hosts } from "./hosts.ts";
 import { currentRev, isGone, listRecords } from "./list-records.ts";
 import type { Method } from "./plan.ts";
+import { maxRecordBytes } from "./record-size.ts";
 import type { Room } from "./room.ts";
 import type { Progress, Unit } from "./unit.ts";
 import { removeVanished } from "./vanished.ts";
@@ -19,7 +20,7 @@ export interface WorkParts {
   pipeline: Pick<Pipeline, "ingestMany">;
   fetch: OutgoingFetch;
   hosts: Pick<Hosts, "request">;
-  /** For exports. */
+  /** For what hosts send. */
   room: Room;
   signal: AbortSignal;
   /** The unit came further, durably. */
@@ -28,18 +29,17 @@ export interface WorkParts {
 
 /** A repo fetched whole is taken in by so many records at a time. */
 const chunkSize = 500;
-const maxPages = 100_000;
+/** Of one unit: five million records, where its pages are full. */
+const maxPages = 50_000;
 const triesPerRequest = 3;
+
+type Placed = Unit & { pdsEndpoint: string };
 
 /**
  * Fetches what is left of one account and takes it in. The unit is changed as it goes on, each time after what was
  * fetched is durable; throws where it cannot go on.
  */
-export async function workOn(
-  unit: Unit & { pdsEndpoint: string },
-  method: Method,
-  parts: WorkParts,
-): Promise<void> {
+export async function workOn(unit: Placed, method: Method, parts: WorkParts): Promise<void> {
   if (!unit.progress) unit.records = 0; // all of it is counted once more
   const todo = (): string[] => unit.collections.filter((name) => !unit.progress?.done.includes(name));
   const isTaken =
@@ -52,14 +52,20 @@ export async function workOn(
     };
     for (const collection of todo()) await listCollection(unit, unit.progress, collection, parts);
   }
-  const rejected = unit.progress?.rejected ?? 0;
-  if (rejected === 0) return;
+  const { rejected = 0, oversized = 0 } = unit.progress ?? {};
+  if (rejected + oversized === 0) return;
   unit.progress = null; // whoever tries again lists it once more
-  throw new FetchError("cid_mismatch", `${rejected} records of ${unit.did} are not what their CIDs say`);
+  const troubles = [
+    ...(rejected > 0 ? [`${rejected} records of ${unit.did} are not what their CIDs say`] : []),
+    ...(oversized > 0 ? [`${oversized} records of ${unit.did} are larger than ${maxRecordBytes} bytes`] : []),
+  ];
+  throw new FetchError(rejected > 0 ? "cid_mismatch" : "invalid_response", troubles.join("; "), {
+    isFinal: true,
+  });
 }
 
 /** False for a repo that is too large, or too slow, to be taken whole. */
-async function takeRepo(unit: Unit & { pdsEndpoint: string }, parts: WorkParts): Promise<boolean> {
+async function takeRepo(unit: Placed, parts: WorkParts): Promise<boolean> {
   const { did, pdsEndpoint: pds } = unit;
   const done = unit.progress?.done ?? [];
   const collections = parts.collections.filter((name) => !done.includes(name));
@@ -71,16 +77,17 @@ async function takeRepo(unit: Unit & { pdsEndpoint: string }, parts: WorkParts):
   if (!repo) return false;
   const present = new Set<string>();
   let chunk: CommitEvent[] = [];
-  let rejected = unit.progress?.rejected ?? 0;
+  let { rejected = 0, oversized = 0 } = unit.progress ?? {};
   try {
-    for await (const event of repo.events()) {
-      present.add(`${event.collection}/${event.rkey}`);
-      chunk.push(event);
+    for await (const { key, event } of repo.records()) {
+      present.add(key);
+      if (event) chunk.push(event);
+      else oversized += 1;
       if (chunk.length < chunkSize) continue;
-      rejected += await takeIn(unit, chunk, parts);
+      rejected += (await takeIn(unit, chunk, parts)).rejected;
       chunk = [];
     }
-    rejected += await takeIn(unit, chunk, parts);
+    rejected += (await takeIn(unit, chunk, parts)).rejected;
   } finally {
     repo.release();
   }
@@ -88,37 +95,50 @@ async function takeRepo(unit: Unit & { pdsEndpoint: string }, parts: WorkParts):
     const gone = async (rkey: string): Promise<boolean> => !present.has(`${collection}/${rkey}`);
     unit.removed += await removeVanished(parts, { did, collection, rev: repo.rev }, gone);
   }
-  unit.progress = { rev: repo.rev, done: [...done, ...collections], rejected };
+  unit.progress = { rev: repo.rev, done: [...done, ...collections], rejected, oversized };
   return true;
 }
 
 async function listCollection(
-  unit: Unit & { pdsEndpoint: string },
+  unit: Placed,
   progress: Progress,
   collection: string,
   parts: WorkParts,
 ): Promise<void> {
   const { did, pdsEndpoint: pds } = unit;
-  const { fetch, signal } = parts;
+  const { fetch, room, signal } = parts;
   const { rev, done } = progress;
-  let { rejected = 0 } = progress;
+  let { rejected = 0, oversized = 0, pages = 0 } = progress;
   const advance = (next: Pick<Progress, "done" | "at">): void => {
-    unit.progress = { rev, rejected, ...next };
+    unit.progress = { rev, rejected, oversized, pages, ...next };
     unit.attempts = 0;
     parts.advanced(unit);
   };
+  const refuse = (what: string): never => {
+    unit.progress = null; // it has no end from here
+    throw new FetchError("invalid_response", `${pds} lists ${collection} of ${did} ${what}`, {
+      isFinal: true,
+    });
+  };
   const seen = new Set<string>();
+  let before = new Set<string>();
   let cursor = progress.at?.collection === collection ? progress.at.cursor : undefined;
-  for (let pages = 0; cursor !== null; pages++) {
+  while (cursor !== null) {
+    if (++pages > maxPages) refuse(`in more than ${maxPages} pages`);
     const ask = { pds, did, collection, rev, cursor };
-    const page = await request(unit, parts, () => listRecords(fetch, ask, signal));
-    rejected += await takeIn(unit, page.events, parts);
-    cursor = page.cursor ?? null;
-    if (cursor !== null && (seen.has(cursor) || pages >= maxPages))
-      throw new FetchError("invalid_response", `${pds} lists ${collection} of ${did} in a circle`, {
-        isFinal: true,
-      });
-    if (cursor !== null) seen.add(cursor);
+    const page = await request(unit, parts, () => listRecords(fetch, ask, room, signal));
+    try {
+      rejected += (await takeIn(unit, page.events, parts)).rejected;
+    } finally {
+      page.release();
+    }
+    oversized += page.oversized;
+    const next = page.cursor ?? null;
+    const isNew = page.events.some(({ rkey }) => !before.has(rkey)) || page.oversized > 0;
+    if (next !== null && (seen.has(next) || !isNew)) refuse("in a circle");
+    before = new Set(page.events.map(({ rkey }) => rkey));
+    if (next !== null) seen.add(next);
+    cursor = next;
     advance({ done, at: { collection, cursor } });
   }
   const gone = (rkey: string): Promise<boolean> =>
@@ -127,15 +147,14 @@ async function listCollection(
   advance({ done: [...done, collection] });
 }
 
-/** How many records were not acceptable; the others are stored, or left out by a script. */
 async function takeIn(
   unit: Unit,
   events: readonly CommitEvent[],
   { pipeline, signal }: WorkParts,
-): Promise<number> {
-  const { stored, rejected } = await unlessAborted(signal, pipeline.ingestMany(events));
-  unit.records += stored;
-  return rejected;
+): Promise<Intake> {
+  const intake = await unlessAborted(signal, pipeline.ingestMany(events));
+  unit.records += intake.stored;
+  return intake;
 }
 
 /** One request; a passing failure is tried again at once as the host allows, before it counts as an attempt. */

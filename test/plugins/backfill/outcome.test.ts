@@ -3,6 +3,7 @@ import { RefusedAnswer } from "../../../core/http/answer.ts";
 import { FetchError, failure } from "../../../plugins/backfill/failure.ts";
 import { HostUnavailable } from "../../../plugins/backfill/hosts.ts";
 import { outcomeOf } from "../../../plugins/backfill/outcome.ts";
+import { NoRoom } from "../../../plugins/backfill/room.ts";
 
 const now = 1_000_000;
 const known = {
@@ -20,6 +21,12 @@ const reason = failure("timeout", "too late");
 
 describe("what becomes of a unit", () => {
   test.each([
+    [
+      "for whose answer there was no room",
+      new NoRoom("full"),
+      { attempts: 2 },
+      { status: "retrying", attempts: 2, notBefore: now + 1000 },
+    ],
     [
       "that a passing failure ended",
       refused({ status: 503 }),

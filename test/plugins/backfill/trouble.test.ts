@@ -8,6 +8,7 @@ import type { Reply } from "../../../playground/network/service.ts";
 import { differences } from "../../core/convergence/_stream.ts";
 import { databases } from "../../setup/databases.ts";
 import {
+  eventually,
   fill,
   openDatabase,
   start,
@@ -169,6 +170,71 @@ describe.each(databases())("a backfill in trouble on $name", (subject) => {
     expect(table.filter((uri) => uri.includes(anna.did))).toHaveLength(3);
     expect(table).toContain(`at://${alice.did}/${status}/gone`);
   });
+
+  test("does not read for ever what comes again under new names", async () => {
+    const network = await networkOf(1, [0, 150]);
+    const seen = watchRequests(network);
+    let first: string | undefined;
+    network.faults.add({
+      method: listRecords,
+      lie(truth) {
+        first ??= String(truth.body);
+        const cursor = `page ${seen.length}`;
+        return { ...truth, body: JSON.stringify({ ...pageOf({ ...truth, body: first }), cursor }) };
+      },
+    });
+    const instance = await start(subject, { network });
+    expect(await instance.finish({ collection: status })).toMatchObject({
+      complete: false,
+      error_counts: { invalid_response: 1 },
+    });
+    expect(seen.filter(({ method }) => method === "listRecords")).toHaveLength(2);
+  });
+
+  test("counts the pages of a repo, whatever happens between them, and ends where they have no end", async () => {
+    const network = await networkOf(1, [0, 450]);
+    const slow = network.faults.add({ method: listRecords, latencyMs: 40 });
+    const instance = await start(subject, { network });
+    const id = await instance.create({ collection: status });
+    const { db } = instance.app;
+    const pagesOf = async (): Promise<number> => {
+      const row = await db.get<{ progress: string }>("SELECT progress FROM happyview_backfill_repos");
+      return (JSON.parse(row?.progress ?? "{}") as { pages?: number }).pages ?? 0;
+    };
+    await eventually(async () => expect(await pagesOf()).toBeGreaterThan(0));
+    await instance.ask(`POST /backfill/${id}/pause`);
+    await instance.reaches(id, "paused");
+    const pages = await pagesOf();
+    await db.run("UPDATE happyview_backfill_repos SET progress = replace(progress, ?, ?)", [
+      `"pages":${pages}`,
+      `"pages":49999`,
+    ]);
+    slow();
+    await instance.ask(`POST /backfill/${id}/resume`);
+    expect(await instance.reaches(id, "completed")).toMatchObject({ error_counts: { invalid_response: 1 } });
+    await instance.ask(`POST /backfill/${id}/retry-failed`);
+    expect(await instance.reaches(id, "completed")).toMatchObject({ total_records: 450, complete: true });
+  });
+
+  test.each(["listRecords", "getRepo"])(
+    "leaves out a record that is too large, and says so (%s)",
+    async (method) => {
+      const network = await networkOf(1, [0, 3]);
+      const [account] = network.accounts;
+      await account?.create(status, { text: "x".repeat(2 * 1024 * 1024) }, "large");
+      const instance = await start(subject, { network });
+      const job = await instance.finish({ collection: status, method });
+      expect(job).toMatchObject({
+        complete: false,
+        total_records: 3,
+        error_counts: { invalid_response: 1 },
+        plan: { method },
+      });
+      const { body } = await instance.ask<{ errors: unknown[] }>(`GET /backfill/${job.id}/errors`);
+      expect(body.errors).toMatchObject([{ message: expect.stringContaining("1 records of") }]);
+      expect(Object.keys(await tableOf(instance))).toHaveLength(3);
+    },
+  );
 
   test("ends with the rest of a repo, whose last page never comes", async () => {
     const network = await networkOf(1, [0, 250]);
