@@ -14,6 +14,8 @@ export interface Addresses {
    * known of an account is up to an hour old, and a host that it has left knows nothing of it.
    */
   hasMoved(unit: Unit, failure: Failure): Promise<boolean>;
+  /** Whoever tries these accounts again asks the directory: they may have left a host that is down. */
+  forget(dids: readonly string[]): Promise<void>;
 }
 
 export interface AddressesParts {
@@ -60,15 +62,19 @@ export function createAddresses({
     return endpoint;
   }
 
+  async function forget(dids: readonly string[]): Promise<void> {
+    for (const did of dids) await identity.forget(did);
+  }
+
   return {
     lookUp,
+    forget,
     async hasMoved(unit, { kind }) {
-      await identity.forget(unit.did); // whoever tries again asks the directory
+      await forget([unit.did]);
       if (kind !== "repo_not_found" && kind !== "repo_deactivated") return false;
       const pds = await lookUp(unit.did).catch(() => unit.pdsEndpoint);
       if (pds === unit.pdsEndpoint) return false;
       unit.pdsEndpoint = pds;
-      unit.progress = null; // its pages are those of the host that was left
       return true;
     },
   };

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { isValidDid } from "@atproto/syntax";
 import { HttpError, type PluginApp } from "../../core/index.ts";
+import type { Queries } from "../../core/db/database.ts";
 import { json } from "../../core/http/reply.ts";
 import type { Details } from "./details.ts";
 import { eventStream } from "./event-stream.ts";
@@ -30,7 +31,7 @@ export interface AdminParts {
   /** A job's status was changed. */
   changed(): void;
   /** How much that failed is queued once more. */
-  retryFailed(id: string): Promise<number>;
+  retryFailed(tx: Queries, id: string): Promise<number>;
   /** The DID of a handle. @throws HttpError 400 */
   resolveHandle(handle: string): Promise<string>;
 }
@@ -73,9 +74,10 @@ export function backfillAdmin(parts: AdminParts): void {
     admin.route(`POST /backfill/:id/${name}`, create, async ({ params, caller }) => {
       const job = await existing(params["id"]);
       if (idempotent.includes(job.status)) return { id: job.id, status: job.status };
-      if (name === "retry-failed" && job.status === "completed" && (await parts.retryFailed(job.id)) === 0)
-        throw new HttpError(400, "nothing failed");
-      const changed = await jobs.act(job.id, name);
+      const changed = await jobs.act(job.id, name, async (tx) => {
+        if (name === "retry-failed" && (await parts.retryFailed(tx, job.id)) === 0)
+          throw new HttpError(400, "nothing failed");
+      });
       if (!changed) throw new HttpError(400, `${refusal} (status: ${job.status})`);
       announce(verb(changed), changed, caller.did);
       if (changed.status === "cancelled")

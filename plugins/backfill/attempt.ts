@@ -2,6 +2,7 @@ import { explain } from "../../core/errors.ts";
 import type { Logger } from "../../core/index.ts";
 import type { Database } from "../../core/db/database.ts";
 import type { Addresses } from "./addresses.ts";
+import type { Failure } from "./failure.ts";
 import type { Hosts } from "./hosts.ts";
 import type { Hub } from "./hub.ts";
 import type { Ledger } from "./ledger.ts";
@@ -9,13 +10,11 @@ import type { Occupancy } from "./occupancy.ts";
 import { outcomeOf, type Outcome } from "./outcome.ts";
 import type { Method } from "./plan.ts";
 import type { Unit } from "./unit.ts";
-import type { Units } from "./units.ts";
 import { workOn, type WorkParts } from "./work.ts";
 
 export interface AttemptParts {
   db: Pick<Database, "isTransient">;
   log: Logger;
-  units: Pick<Units, "failHost">;
   ledger: Pick<Ledger, "note">;
   hub: Pick<Hub, "emit">;
   hosts: Pick<Hosts, "down">;
@@ -28,6 +27,8 @@ export interface AttemptParts {
   coolDownMs: number;
   /** Unix milliseconds. */
   now: () => number;
+  /** Units that wait for such a host fail. */
+  failHost(host: string, failure: Failure): Promise<void>;
   /** The unit has to wait until its host has room. */
   waitFor(host: string): void;
 }
@@ -77,7 +78,7 @@ async function tell(
   unit: Unit,
   error: unknown,
   { status, failure, downHost }: Outcome,
-  { log, hub, units, jobId }: AttemptParts,
+  { log, hub, jobId, failHost }: AttemptParts,
 ): Promise<void> {
   if (failure === undefined) return;
   const { kind, message } = failure;
@@ -86,5 +87,5 @@ async function tell(
   hub.emit(jobId, { type: "repo_failed", did, kind, message, will_retry: status === "retrying" });
   if (downHost === undefined || unit.pdsEndpoint !== downHost) return;
   log.warn("a host is down; its repos have failed", { job: jobId, host: downHost, reason: message });
-  await units.failHost(jobId, downHost, failure);
+  await failHost(downHost, failure);
 }

@@ -15,8 +15,11 @@ export interface Jobs {
   list(): Promise<JobRow[]>;
   /** Those that somebody should work on or put to rest. */
   active(): Promise<{ id: string; status: JobStatus }[]>;
-  /** The job after it, or undefined when its status does not allow the act. */
-  act(id: string, act: Act): Promise<JobRow | undefined>;
+  /**
+   * The job after it, or undefined when its status does not allow the act. What is done `within` belongs to it: neither
+   * is there without the other.
+   */
+  act(id: string, act: Act, within?: (tx: Queries) => Promise<void>): Promise<JobRow | undefined>;
   /** A running job gets further; false when it is there already. */
   setStage(id: string, stage: "discovering_repos" | "resolving_and_fetching"): Promise<boolean>;
   setPlan(id: string, plan: Plan): Promise<void>;
@@ -46,13 +49,14 @@ const acts: Record<Act, { from: string; set: string }> = {
 
 export function createJobs({ db, clock }: Pick<PluginApp, "db" | "clock">): Jobs {
   const now = databaseNow(db);
-  const update = (set: string, where: string, params: readonly SqlValue[]): Promise<JobRow | undefined> =>
-    db.transaction((tx) =>
-      tx.get<JobRow>(
-        `UPDATE happyview_backfill_jobs SET ${set} WHERE ${where} RETURNING ${jobColumns}`,
-        params,
-      ),
+  type Update = [set: string, where: string, params: readonly SqlValue[]];
+  const updateIn = (tx: Queries, ...[set, where, params]: Update): Promise<JobRow | undefined> =>
+    tx.get<JobRow>(
+      `UPDATE happyview_backfill_jobs SET ${set} WHERE ${where} RETURNING ${jobColumns}`,
+      params,
     );
+  const update = (...how: Update): Promise<JobRow | undefined> =>
+    db.transaction((tx) => updateIn(tx, ...how));
   const atRest = `NOT EXISTS (SELECT 1 FROM happyview_backfill_repos r
       WHERE r.job_id = happyview_backfill_jobs.id AND r.status = 'running' AND r.lease_until >= ${now})`;
   const allDone = `NOT EXISTS (SELECT 1 FROM happyview_backfill_repos r
@@ -91,10 +95,14 @@ export function createJobs({ db, clock }: Pick<PluginApp, "db" | "clock">): Jobs
       db.all(
         "SELECT id, status FROM happyview_backfill_jobs WHERE status IN ('running', 'pausing', 'cancelling')",
       ),
-    act(id, act) {
+    act(id, act, within) {
       const { from, set } = acts[act];
       const params = act === "cancel" ? [clock.timestamp(), id] : [id];
-      return update(set, `id = ? AND status IN (${from})`, params);
+      return db.transaction(async (tx) => {
+        const changed = await updateIn(tx, set, `id = ? AND status IN (${from})`, params);
+        if (changed) await within?.(tx);
+        return changed;
+      });
     },
     async setStage(id, stage) {
       const before = stage === "discovering_repos" ? "'pending'" : "'pending', 'discovering_repos'";

@@ -1,13 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { explain } from "../../core/errors.ts";
 import type { Logger } from "../../core/index.ts";
+import type { Failure } from "./failure.ts";
 import type { Hosts } from "./hosts.ts";
 import type { Occupancy } from "./occupancy.ts";
 import type { Unit } from "./unit.ts";
 import type { Units } from "./units.ts";
 
 export interface QueueParts {
-  units: Pick<Units, "claim" | "failHost" | "left" | "waitingHosts">;
+  units: Pick<Units, "claim" | "left" | "waitingHosts">;
   hosts: Pick<Hosts, "down">;
   occupancy: Pick<Occupancy, "room">;
   log: Logger;
@@ -20,6 +21,8 @@ export interface QueueParts {
   signal: AbortSignal;
   /** Works on a unit, and notes what becomes of it. */
   handle(unit: Unit): Promise<void>;
+  /** Units that wait for such a host fail. */
+  failHost(host: string, failure: Failure): Promise<void>;
   /** Resolves when all that was noted is durable. */
   flush(): Promise<void>;
 }
@@ -60,7 +63,7 @@ export function createQueue(parts: QueueParts): Queue {
       const reason = hosts.down(host);
       if (reason) {
         waitingHosts.delete(host);
-        await units.failHost(jobId, host, reason);
+        await parts.failHost(host, reason);
       }
       const room = Math.min(occupancy.room(host), windowSize - inHand.size);
       if (room <= 0) continue;

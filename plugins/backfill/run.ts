@@ -10,6 +10,7 @@ import { createAddresses } from "./addresses.ts";
 import { attempt } from "./attempt.ts";
 import { keepCounting } from "./counting.ts";
 import { collectionsOf, discover } from "./discover.ts";
+import type { Failure } from "./failure.ts";
 import { createHosts } from "./hosts.ts";
 import type { Hub } from "./hub.ts";
 import type { Jobs } from "./jobs.ts";
@@ -113,7 +114,7 @@ export function startRun(parts: RunParts): Run {
 
 /** The queue of a run; `collections` may be filled in before it works. */
 function openQueue(session: Session, collections: readonly string[]): Queue {
-  const { app, ledger, hub, jobId, concurrency } = session;
+  const { app, units, ledger, hub, jobId, concurrency } = session;
   const { resolution, pds, didsPerPds, maxAttempts } = concurrency;
   const { log } = app;
   const { now } = app.clock;
@@ -131,7 +132,9 @@ function openQueue(session: Session, collections: readonly string[]): Queue {
     hosts,
     advanced: (unit) => ledger.note({ unit, status: "running" }),
   };
-  const parts = { ...session, log, now, hosts, occupancy, addresses, work, maxAttempts };
+  const failHost = (host: string, failure: Failure): Promise<void> =>
+    units.failHost(jobId, host, failure, addresses.forget);
+  const parts = { ...session, log, now, hosts, occupancy, addresses, work, maxAttempts, failHost };
   const queue = createQueue({
     ...parts,
     windowSize: 3 * pds * didsPerPds + resolution,

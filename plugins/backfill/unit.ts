@@ -1,5 +1,7 @@
 /** What is left to do of one account: stored after every page, so that a stop at any point costs one page. */
 export interface Progress {
+  /** Whose pages these are: an account that has moved is listed from the beginning. */
+  pds: string;
   /**
    * The repo's rev when its listing began. Everything listed is at least that new, so it is the rev of all that is
    * written: a later live event is newer, an earlier one is older.

@@ -15,13 +15,21 @@ export interface Units {
   extend(token: string): Promise<void>;
   /** Gives back what processes hold that are gone; and all that `token` holds, when given. */
   release(jobId: string, token?: string): Promise<void>;
-  /** Units that wait for such a host fail for its reason. */
-  failHost(jobId: string, host: string, failure: Failure): Promise<void>;
+  /** Units that wait for such a host fail for its reason; `failed` hears of them. */
+  failHost(
+    jobId: string,
+    host: string,
+    failure: Failure,
+    failed: (dids: readonly string[]) => Promise<void>,
+  ): Promise<void>;
   /** Queues what failed once more, the search for repos too; how many that were. */
-  retryFailed(jobId: string): Promise<number>;
+  retryFailed(tx: Queries, jobId: string): Promise<number>;
   /** Unfinished ones. */
   left(jobId: string): Promise<number>;
 }
+
+/** A host may have millions of them: no transaction is to be long. */
+const failAtOnce = 1000;
 
 const found: BulkInsert = {
   table: "happyview_backfill_repos",
@@ -89,27 +97,35 @@ export function createUnits(db: Database, leaseMs: number): Units {
         token === undefined ? [jobId] : [jobId, token],
       );
     },
-    async failHost(jobId, host, { kind, message }) {
-      await db.run(
-        `UPDATE happyview_backfill_repos SET status = 'failed', error_kind = ?, error = ?
-         WHERE job_id = ? AND pds_endpoint = ? AND status IN ('pending', 'retrying')`,
-        [kind, message, jobId, host],
-      );
+    async failHost(jobId, host, { kind, message }, failed) {
+      for (;;) {
+        const rows = await db.transaction((tx) =>
+          tx.all<{ did: string }>(
+            `WITH picked AS MATERIALIZED (
+               SELECT did FROM happyview_backfill_repos
+               WHERE job_id = ? AND pds_endpoint = ? AND status IN ('pending', 'retrying') LIMIT ${failAtOnce} ${lock})
+             UPDATE happyview_backfill_repos SET status = 'failed', error_kind = ?, error = ?
+             WHERE job_id = ? AND did IN (SELECT did FROM picked) RETURNING did`,
+            [jobId, host, kind, message, jobId],
+          ),
+        );
+        if (rows.length === 0) return;
+        await failed(rows.map(({ did }) => did));
+      }
     },
-    retryFailed: (jobId) =>
-      db.transaction(async (tx) => {
-        const repos = await tx.run(
-          `UPDATE happyview_backfill_repos SET status = 'pending', attempts = 0, not_before = 0, error_kind = NULL,
-             error = NULL, pds_endpoint = NULL
-           WHERE job_id = ? AND status = 'failed'`,
-          [jobId],
-        );
-        const collections = await tx.run(
-          "UPDATE happyview_backfill_discovery SET status = 'pending', error = NULL WHERE job_id = ? AND status = 'failed'",
-          [jobId],
-        );
-        return repos + collections;
-      }),
+    async retryFailed(tx, jobId) {
+      const repos = await tx.run(
+        `UPDATE happyview_backfill_repos SET status = 'pending', attempts = 0, not_before = 0, error_kind = NULL,
+           error = NULL, pds_endpoint = NULL
+         WHERE job_id = ? AND status = 'failed'`,
+        [jobId],
+      );
+      const collections = await tx.run(
+        "UPDATE happyview_backfill_discovery SET status = 'pending', error = NULL WHERE job_id = ? AND status = 'failed'",
+        [jobId],
+      );
+      return repos + collections;
+    },
     async left(jobId) {
       const row = await db.get<{ n: number }>(
         `SELECT count(*) AS n FROM happyview_backfill_repos WHERE job_id = ? AND status IN ('pending', 'running', 'retrying')`,

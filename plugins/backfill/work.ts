@@ -40,6 +40,7 @@ type Placed = Unit & { pdsEndpoint: string };
  * fetched is durable; throws where it cannot go on.
  */
 export async function workOn(unit: Placed, method: Method, parts: WorkParts): Promise<void> {
+  if (unit.progress?.pds !== unit.pdsEndpoint) unit.progress = null;
   if (!unit.progress) unit.records = 0; // all of it is counted once more
   const todo = (): string[] => unit.collections.filter((name) => !unit.progress?.done.includes(name));
   const isTaken =
@@ -47,6 +48,7 @@ export async function workOn(unit: Placed, method: Method, parts: WorkParts): Pr
   if (!isTaken) {
     const ask = { pds: unit.pdsEndpoint, did: unit.did };
     unit.progress ??= {
+      pds: unit.pdsEndpoint,
       rev: await request(unit, parts, () => currentRev(parts.fetch, ask, parts.signal)),
       done: [],
     };
@@ -95,7 +97,7 @@ async function takeRepo(unit: Placed, parts: WorkParts): Promise<boolean> {
     const gone = async (rkey: string): Promise<boolean> => !present.has(`${collection}/${rkey}`);
     unit.removed += await removeVanished(parts, { did, collection, rev: repo.rev }, gone);
   }
-  unit.progress = { rev: repo.rev, done: [...done, ...collections], rejected, oversized };
+  unit.progress = { pds, rev: repo.rev, done: [...done, ...collections], rejected, oversized };
   return true;
 }
 
@@ -110,7 +112,7 @@ async function listCollection(
   const { rev, done } = progress;
   let { rejected = 0, oversized = 0, pages = 0 } = progress;
   const advance = (next: Pick<Progress, "done" | "at">): void => {
-    unit.progress = { rev, rejected, oversized, pages, ...next };
+    unit.progress = { pds, rev, rejected, oversized, pages, ...next };
     unit.attempts = 0;
     parts.advanced(unit);
   };

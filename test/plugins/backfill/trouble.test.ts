@@ -314,6 +314,42 @@ describe.each(databases())("a backfill in trouble on $name", (subject) => {
     expect(await instance.reaches(job.id, "completed")).toMatchObject({ failed_repos: 0, complete: true });
   });
 
+  test("looks for the repos of a host that is down elsewhere when they are tried again", async () => {
+    const many = Array.from({ length: 20 }, (): [number, number] => [0, 1]);
+    const network = await networkOf(2, ...many);
+    network.faults.add({ service: "pds", host: 0, status: 503 });
+    const instance = await start(subject, { network });
+    const job = await instance.finish({});
+    expect(job).toMatchObject({ failed_repos: 20, complete: false });
+    for (const account of network.accounts)
+      await account.moveTo({ url: network.pds[1]?.url ?? "", index: 1 });
+    await instance.ask(`POST /backfill/${job.id}/retry-failed`);
+    expect(await instance.reaches(job.id, "completed")).toMatchObject({ total_records: 20, complete: true });
+  });
+
+  test("lists a repo from its beginning when it is tried again on another host", async () => {
+    const network = await networkOf(2, [0, 250]);
+    const [account] = network.accounts;
+    network.faults.add({
+      host: 0,
+      method: listRecords,
+      lie: (truth, { params }) =>
+        (params.get("cursor") ?? "r999") < "r100" ? { status: 500, body: "{}" } : truth,
+    });
+    const instance = await start(subject, { network });
+    const job = await instance.finish({});
+    expect(job).toMatchObject({ failed_repos: 1, total_records: 200 });
+    await account?.moveTo({ url: network.pds[1]?.url ?? "", index: 1 });
+    await account?.create(status, { text: "from the new host" }, "s000");
+    const seen = watchRequests(network);
+    await instance.ask(`POST /backfill/${job.id}/retry-failed`);
+    expect(await instance.reaches(job.id, "completed")).toMatchObject({ total_records: 251, complete: true });
+    expect(
+      seen.filter(({ method }) => method === "listRecords").map(({ params }) => params.get("cursor")),
+    ).toEqual([null, "r151", "r051", "r000"]);
+    expect(differences(await tableOf(instance), worldOf(network))).toEqual([]);
+  });
+
   test("takes no harm from a record that is nested without end", async () => {
     const network = await networkOf(1, [0, 3]);
     const depth = 50_000;

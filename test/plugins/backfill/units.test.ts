@@ -86,7 +86,10 @@ describe.each(databases())("the units of a job on $name", (subject) => {
     );
     expect(await units.waitingHosts(job)).toEqual([host]);
     const [held] = await units.claim(job, "a", host, 1);
-    await units.failHost(job, host, { kind: "timeout", retryable: true, message: "too late" });
+    const told: string[] = [];
+    const reason = { kind: "timeout", retryable: true, message: "too late" } as const;
+    await units.failHost(job, host, reason, async (some) => void told.push(...some));
+    expect(told.toSorted()).toEqual(dids.slice(0, 4).filter((did) => did !== held?.did));
     const rows = await db.all("SELECT did, status, error_kind FROM happyview_backfill_repos ORDER BY did");
     expect(rows).toEqual(
       dids.slice(0, 5).map((did, i) => ({
@@ -97,8 +100,8 @@ describe.each(databases())("the units of a job on $name", (subject) => {
     );
     expect(await units.left(job)).toBe(2);
     expect(await units.waitingHosts(job)).toEqual([]);
-    expect(await units.retryFailed(job)).toBe(3);
-    expect(await units.retryFailed(job)).toBe(0);
+    expect(await db.transaction((tx) => units.retryFailed(tx, job))).toBe(3);
+    expect(await db.transaction((tx) => units.retryFailed(tx, job))).toBe(0);
     expect(await units.left(job)).toBe(5);
   });
 });
