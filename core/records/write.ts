@@ -80,19 +80,19 @@ async function accountsOf(
 interface Stored {
   known: Map<string, Known>;
   /** Only of records that are read anew. */
-  texts: Map<string, string>;
+  rows: Map<string, { record: string; cid: string }>;
 }
 
 async function storedOf(tx: Queries, table: RecordTable, events: readonly CommitEvent[]): Promise<Stored> {
-  const [known, texts] = await Promise.all([knownOf(tx, table, events), textsOf(tx, table, events)]);
-  return { known, texts };
+  const [known, rows] = await Promise.all([knownOf(tx, table, events), rowsOf(tx, table, events)]);
+  return { known, rows };
 }
 
 async function writeTo(
   tx: Queries,
   table: RecordTable,
   events: readonly CommitEvent[],
-  { known, texts }: Stored,
+  { known, rows: storedRows }: Stored,
   clock: Clock,
 ): Promise<AppliedChange[]> {
   if (events.length === 0) return [];
@@ -104,8 +104,10 @@ async function writeTo(
     const state = known.get(uri);
     if (isStale(event, state)) continue;
     const text = event.action === "delete" ? null : (event.text ?? JSON.stringify(event.record));
-    if (event.isSnapshot && state?.rev === event.rev && texts.get(uri) === text) continue; // as it is already
-    texts.delete(uri);
+    const row = event.isSnapshot && state?.rev === event.rev ? storedRows.get(uri) : undefined;
+    if (row?.record === text) continue; // as it is already
+    if (row?.cid === "" && event.cid !== "") continue; // written by a script since then, here alone
+    storedRows.delete(uri);
     applied.push(toApplied(event, uri, state?.exists ?? false, text));
     known.set(uri, {
       rev: event.rev || (state?.rev ?? ""),
@@ -119,18 +121,19 @@ async function writeTo(
   return applied;
 }
 
-async function textsOf(
+async function rowsOf(
   tx: Queries,
   table: RecordTable,
   events: readonly CommitEvent[],
-): Promise<Map<string, string>> {
+): Promise<Map<string, { record: string; cid: string }>> {
   const uris = events
     .filter(({ isSnapshot }) => isSnapshot)
     .map((event) => atUri(event.did, event.collection, event.rkey));
   if (uris.length === 0) return new Map();
-  const sql = `SELECT uri, record FROM ${table}`;
-  const rows = await tx.selectByKeys<{ uri: string; record: string }>(sql, "uri", [...new Set(uris)]);
-  return new Map(rows.map(({ uri, record }) => [uri, record]));
+  type Row = { uri: string; record: string; cid: string };
+  const sql = `SELECT uri, record, cid FROM ${table}`;
+  const rows = await tx.selectByKeys<Row>(sql, "uri", [...new Set(uris)]);
+  return new Map(rows.map((row) => [row.uri, row]));
 }
 
 async function knownOf(

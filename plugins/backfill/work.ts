@@ -32,6 +32,8 @@ const chunkSize = 500;
 /** Of one unit: five million records, where its pages are full. */
 const maxPages = 50_000;
 const triesPerRequest = 3;
+/** Keys of records that were listed and not stored; of what is beyond the host is asked singly. */
+const maxRemembered = 100_000;
 
 type Placed = Unit & { pdsEndpoint: string };
 
@@ -124,13 +126,18 @@ async function listCollection(
   };
   const seen = new Set<string>();
   let before = new Set<string>();
+  const left = new Set<string>();
   let cursor = progress.at?.collection === collection ? progress.at.cursor : undefined;
   while (cursor !== null) {
     if (++pages > maxPages) refuse(`in more than ${maxPages} pages`);
     const ask = { pds, did, collection, rev, cursor };
     const page = await request(unit, parts, () => listRecords(fetch, ask, room, signal));
     try {
-      rejected += (await takeIn(unit, page.events, parts)).rejected;
+      const intake = await takeIn(unit, page.events, parts);
+      rejected += intake.rejected;
+      // Their rows may be of an older rev, though they are there.
+      if (intake.skipped + intake.rejected > 0 && left.size < maxRemembered)
+        for (const { rkey } of page.events) left.add(rkey);
     } finally {
       page.release();
     }
@@ -143,8 +150,8 @@ async function listCollection(
     cursor = next;
     advance({ done, at: { collection, cursor } });
   }
-  const gone = (rkey: string): Promise<boolean> =>
-    request(unit, parts, () => isGone(fetch, { pds, did, collection, rkey }, signal));
+  const gone = async (rkey: string): Promise<boolean> =>
+    !left.has(rkey) && request(unit, parts, () => isGone(fetch, { pds, did, collection, rkey }, signal));
   unit.removed += await removeVanished(parts, { did, collection, rev }, gone);
   advance({ done: [...done, collection] });
 }

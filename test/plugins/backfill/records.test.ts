@@ -171,6 +171,39 @@ describe.each(databases())("records of a backfill on $name", (subject) => {
     expect(await recordOf(instance, bob.did, "r000")).toEqual(live);
   });
 
+  test("that a script changed here alone stay so until their repo says something newer", async () => {
+    const { network, accounts } = await networkOf(3);
+    const [alice] = accounts as [Account];
+    const instance = await start(subject, { network });
+    await instance.finish({});
+    const edit = { did: alice.did, collection: status, rkey: "r001", record: '{"text":"redacted"}' };
+    await instance.app.records.local.put(edit);
+    for (const method of ["listRecords", "getRepo"]) {
+      expect(await instance.finish({ method })).toMatchObject({ total_records: 3, complete: true });
+      expect(await recordOf(instance, alice.did, "r001")).toEqual({ text: "redacted" });
+    }
+    await alice.put(status, "r001", { text: "written anew" });
+    await instance.finish({});
+    expect(await recordOf(instance, alice.did, "r001")).toMatchObject({ text: "written anew" });
+    expect(differences(await tableOf(instance), worldOf(network))).toEqual([]);
+  });
+
+  test("that are listed, and left out by a script of today, are not asked for one by one", async () => {
+    const { network, accounts } = await networkOf(120);
+    const [alice] = accounts as [Account];
+    const instance = await start(subject, { network, plugins: [luaScripts()] });
+    await instance.finish({});
+    await alice.create(status, { text: "one more" }, "zzz"); // a newer rev
+    await alice.delete(status, "r010");
+    const script = "function handle() if record.text ~= 'one more' then return nil end return record end";
+    await instance.ask("POST /scripts", { id: `record.create:${status}`, body: script });
+    const seen = watchRequests(network);
+    expect(await instance.finish({})).toMatchObject({ removed_records: 1, complete: true });
+    const asked = seen.filter(({ method }) => method === "getRecord").map(({ params }) => params.get("rkey"));
+    expect(asked).toEqual(["r010"]);
+    expect(differences(await tableOf(instance), worldOf(network))).toEqual([]);
+  });
+
   test("that a list leaves out, and that are there all the same, stay", async () => {
     const { network } = await networkOf(120);
     const instance = await start(subject, { network });
