@@ -92,14 +92,15 @@ export function apiClientsAdmin(
     { permission: "api-clients:edit", body: changed },
     async ({ params, body, caller }) => {
       const { id } = await existing(params["id"]);
+      // Null keeps what is stored, as in HappyView.
       await clients.change(id, {
         name: body.name ?? undefined,
         clientUri: body.client_uri ?? undefined,
         redirectUris: body.redirect_uris ?? undefined,
         scopes: body.scopes ?? undefined,
-        allowedOrigins: body.allowed_origins,
-        rateLimitCapacity: body.rate_limit_capacity,
-        rateLimitRefillRate: body.rate_limit_refill_rate,
+        allowedOrigins: body.allowed_origins ?? undefined,
+        rateLimitCapacity: body.rate_limit_capacity ?? undefined,
+        rateLimitRefillRate: body.rate_limit_refill_rate ?? undefined,
         isActive: body.is_active ?? undefined,
       });
       events.emit({ type: "api_client.updated", actor: caller.did, subject: id });

@@ -43,11 +43,15 @@ export async function deploy(
   for (const each of declared) {
     const { rateLimit, type = "public", secretEnv: _, ...fields } = each;
     const secret = type === "confidential" ? secretOf(each, config.env) : undefined;
-    const limits = {
-      rateLimitCapacity: rateLimit?.capacity,
-      rateLimitRefillRate: rateLimit?.refillRate,
+    const values = {
+      ...fields,
+      type,
+      secret,
+      scopes: each.scopes ?? "atproto",
+      allowedOrigins: each.allowedOrigins ?? null,
+      rateLimitCapacity: rateLimit?.capacity ?? null,
+      rateLimitRefillRate: rateLimit?.refillRate ?? null,
     };
-    const values = { ...fields, ...limits, type, secret };
     const find = (): ReturnType<ApiClients["byClientId"]> => clients.byClientId(each.clientIdUrl);
     let known = await find();
     if (known && isUsers(known)) {

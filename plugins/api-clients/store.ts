@@ -58,7 +58,7 @@ export interface ApiClients {
   byClientId(clientIdUrl: string): Promise<ApiClient | undefined>;
   /** Newest first. */
   list(of?: { parentId: string } | { ownerDid: string } | { origin: "config" }): Promise<ApiClient[]>;
-  /** What is undefined stays; deactivating a client deactivates its children. */
+  /** What is undefined stays, null takes it away; deactivating a client deactivates its children. */
   change(id: string, change: ClientChange): Promise<void>;
   /** With its children, keys and sessions. */
   remove(id: string): Promise<void>;
@@ -142,9 +142,9 @@ export function createApiClients({ db, clock }: Pick<PluginApp, "db" | "clock">)
         client_uri: change.clientUri,
         redirect_uris: change.redirectUris && JSON.stringify(change.redirectUris),
         scopes: change.scopes,
-        allowed_origins: change.allowedOrigins ? JSON.stringify(change.allowedOrigins) : undefined,
-        rate_limit_capacity: change.rateLimitCapacity ?? undefined,
-        rate_limit_refill_rate: change.rateLimitRefillRate ?? undefined,
+        allowed_origins: change.allowedOrigins && JSON.stringify(change.allowedOrigins),
+        rate_limit_capacity: change.rateLimitCapacity,
+        rate_limit_refill_rate: change.rateLimitRefillRate,
         is_active: change.isActive,
         client_type: change.type,
         client_secret_hash: change.secret === undefined ? undefined : hashSecret(change.secret),

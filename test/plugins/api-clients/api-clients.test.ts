@@ -139,6 +139,30 @@ describe.each(databases())("API clients on $name", (subject) => {
         expect(await t.app.db.all("SELECT id FROM happyview_dpop_sessions")).toEqual([]);
       }));
 
+    test("lose at the next start what the config no longer gives them", () =>
+      deployments(async (deploy) => {
+        const viewOf = async (t: TestApp): Promise<unknown> =>
+          (await list(t)).find(({ name }) => name === "Shop");
+        const more = {
+          scopes: "atproto transition:generic",
+          allowedOrigins: ["https://shop.example"],
+          rateLimit: { capacity: 5, refillRate: 1 },
+        };
+        expect(await viewOf(await deploy([{ ...shop, ...more }]))).toMatchObject({
+          scopes: more.scopes,
+          allowed_origins: more.allowedOrigins,
+          rate_limit_capacity: 5,
+          rate_limit_refill_rate: 1,
+        });
+        const { scopes: _, ...plain } = shop;
+        expect(await viewOf(await deploy([plain]))).toMatchObject({
+          scopes: "atproto",
+          allowed_origins: null,
+          rate_limit_capacity: null,
+          rate_limit_refill_rate: null,
+        });
+      }));
+
     test("have the secret of the environment at the next start, when it was changed there", () =>
       deployments(async (deploy) => {
         await deploy([shop]);
