@@ -5,7 +5,7 @@ const allowed = {
   // PUT and PATCH are missing in the original; a dashboard on another origin needs them.
   methods: "GET, POST, PUT, PATCH, DELETE, OPTIONS",
   headers:
-    "content-type, authorization, cookie, x-client-key, x-client-secret, dpop, atproto-accept-labelers, atproto-proxy",
+    "content-type, authorization, cookie, x-client-key, x-client-secret, x-csrf-token, dpop, atproto-accept-labelers, atproto-proxy",
   exposed:
     "RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Atproto-Repo-Rev, Atproto-Content-Labelers, X-HappyView-Session-Refreshed",
 };

@@ -92,7 +92,7 @@ export function oauthRoutes({ app, clients, browsers, logins, users, scope }: Ro
   route("POST /auth/logout", async ({ request }) => {
     const login = await logins?.find(request);
     if (login) {
-      const client = await clients.of(domains.primary());
+      const client = await clients.of(domainOf(request));
       await client
         .revoke(login.did)
         .catch((error) =>

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { oauth } from "../../plugins/oauth/index.ts";
 import { users } from "../../plugins/users/index.ts";
-import { startApp, type TestApp } from "../setup/app.ts";
+import { adminHeaders, startApp, type TestApp } from "../setup/app.ts";
 import { databases } from "../setup/databases.ts";
+import { jsonBody } from "../suites/http/subject.ts";
 import { password, startPublicAtmosphere, type Atmosphere } from "./_atmosphere.ts";
 import { encryptionKey } from "./_instance.ts";
 import { signIn } from "./_sign-in.ts";
@@ -10,6 +11,7 @@ import { signIn } from "./_sign-in.ts";
 // Signing in to the admin API as in production: everybody is at an https URL, and the instance proves itself by its key.
 const host = "appview.statusphere.net";
 const base = `https://${host}`;
+const otherHost = "second.statusphere.net";
 const pdsUrl = "https://pds.statusphere.net";
 const direct = globalThis.fetch;
 let atmosphere: Atmosphere;
@@ -23,7 +25,8 @@ beforeAll(async () => {
   atmosphere = await startPublicAtmosphere(new URL(pdsUrl).host, "carol");
   did = atmosphere.dids["carol"] ?? "";
   leadTo({
-    [base]: (request) => app.request(new URL(request.url).pathname, { headers: { host } }),
+    [base]: ourselves,
+    [`https://${otherHost}`]: ourselves,
     [pdsUrl]: (request) => forward(request, atmosphere.pds.url),
     "https://plc.statusphere.net": (request) => forward(request, atmosphere.plc.url),
   });
@@ -57,6 +60,11 @@ function leadTo(places: Record<string, (request: Request) => Promise<Response>>)
   });
 }
 
+function ourselves(request: Request): Promise<Response> {
+  const { host, pathname } = new URL(request.url);
+  return app.request(pathname, { headers: { host } });
+}
+
 async function forward(request: Request, to: string): Promise<Response> {
   const { pathname, search } = new URL(request.url);
   const body = request.method === "GET" ? undefined : await request.text();
@@ -70,21 +78,21 @@ async function forward(request: Request, to: string): Promise<Response> {
   });
 }
 
-const ask = (path: string, init: RequestInit = {}): Promise<Response> =>
-  app.request(path, { ...init, headers: { ...(init.headers as Record<string, string>), host } });
+const ask = (path: string, init: RequestInit = {}, at = host): Promise<Response> =>
+  app.request(path, { ...init, headers: { ...(init.headers as Record<string, string>), host: at } });
 
 const setCookie = (response: Response): string => response.headers.get("set-cookie") ?? "";
 const pairOf = (response: Response): string => setCookie(response).split(";", 1)[0] ?? "";
 
 /** Ends with the answer to the way back; the browser holds a cookie already, or none. */
-async function login(held = ""): Promise<Response> {
-  const begun = await ask(`/auth/login?handle=${did}`, { headers: { cookie: held } });
+async function login(held = "", at = host): Promise<Response> {
+  const begun = await ask(`/auth/login?handle=${did}`, { headers: { cookie: held } }, at);
   expect(begun.status).toBe(200);
   expect(setCookie(begun)).toMatch(/; Path=\/; HttpOnly; SameSite=Lax; Secure; Max-Age=600$/);
   const { url } = (await begun.json()) as { url: string };
   expect(url).toMatch(/^https:\/\/pds\.statusphere\.net\/oauth\/authorize\?/);
   const back = await signIn(url, { name: "carol.test", password, at: atmosphere.pds.url });
-  return ask(`/auth/callback${back}`, { headers: { cookie: `${held}; ${pairOf(begun)}` } });
+  return ask(`/auth/callback${back}`, { headers: { cookie: `${held}; ${pairOf(begun)}` } }, at);
 }
 
 const status = async (cookie: string): Promise<number> =>
@@ -134,12 +142,20 @@ test("the cookie goes by https alone; who signs in again gets another, and the o
   expect(await status(pairOf(other))).toBe(200);
 });
 
-test("signing out ends the grant at the PDS", async () => {
-  const cookie = pairOf(await login());
-  asked.length = 0;
-  expect((await ask("/auth/logout", { method: "POST", headers: { cookie } })).status).toBe(200);
-  const [{ path, form } = { path: "", form: new URLSearchParams() }] = asked;
-  expect(path).toBe("/oauth/revoke");
-  expect(await atmosphere.pds.ctx.oauthProvider?.tokenManager.findToken(form.get("token") ?? "")).toBeNull();
-  expect(await status(cookie)).toBe(401);
+test("signing out ends the grant at the PDS, as the client of the domain on which it began", async () => {
+  const added = await ask("/admin/domains", jsonBody("POST", { url: `https://${otherHost}` }, adminHeaders));
+  expect(added.status).toBe(201);
+  for (const at of [host, otherHost]) {
+    const cookie = pairOf(await login("", at));
+    asked.length = 0;
+    expect((await ask("/auth/logout", { method: "POST", headers: { cookie } }, at)).status).toBe(200);
+    const [{ path, form } = { path: "", form: new URLSearchParams() }] = asked;
+    expect([path, form.get("client_id")]).toEqual([
+      "/oauth/revoke",
+      `https://${at}/oauth-client-metadata.json`,
+    ]);
+    const provider = atmosphere.pds.ctx.oauthProvider;
+    expect(await provider?.tokenManager.findToken(form.get("token") ?? "")).toBeNull();
+    expect((await ask("/admin/users", { headers: { cookie } }, at)).status).toBe(401);
+  }
 });

@@ -182,6 +182,7 @@ export function publicCases(subject: () => RunningSubject): void {
           "authorization",
           "dpop",
           "x-client-key",
+          "x-csrf-token",
           "atproto-accept-labelers",
         ])
           expect(response.headers.get("access-control-allow-headers")).toContain(name);
