@@ -40,7 +40,8 @@ function startThread(): Thread {
   const entry = new URL("./thread.ts", import.meta.url);
   // Compiled file by file it stays as it is, for a URL is no import that the compiler would rewrite.
   if (!import.meta.url.endsWith(".ts")) entry.pathname = entry.pathname.replace(/\.ts$/, ".js");
-  const worker = new Worker(entry, { name: "happyview-sqlite" });
+  // Without the flags of the process: one like --input-type would keep it from starting.
+  const worker = new Worker(entry, { name: "happyview-sqlite", execArgv: [] });
   const waiting = new Map<number, PromiseWithResolvers<unknown>>();
   let last = 0;
   let ended: Error | undefined;
