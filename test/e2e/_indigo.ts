@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import Sqlite from "better-sqlite3";
+import { freePort } from "../setup/port.ts";
 
 /** The network's own programs, built once a machine: relay, collection directory and Tap of bluesky-social/indigo. */
 
@@ -152,15 +153,4 @@ async function answers(url: string): Promise<boolean> {
     async (response) => (await response.body?.cancel(), true),
     () => false,
   );
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
 }
