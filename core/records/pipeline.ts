@@ -1,6 +1,5 @@
-import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../clock.ts";
-import type { Database, Transaction } from "../db/database.ts";
+import type { Database } from "../db/database.ts";
 import { explain } from "../errors.ts";
 import type { Events } from "../events.ts";
 import type { CheckResult } from "../health.ts";
@@ -8,24 +7,14 @@ import type { Hooks } from "../hooks.ts";
 import type { LexiconRegistry } from "../lexicons/registry.ts";
 import type { Logger } from "../log.ts";
 import { refusalOf } from "./acceptance.ts";
-import { applyAccount } from "./accounts.ts";
-import { announce } from "./announce.ts";
 import { Backlog, type Entry } from "./backlog.ts";
-import {
-  atUri,
-  lexiconSchema,
-  type AppliedChange,
-  type CommitEvent,
-  type SourceEvent,
-  type StreamPosition,
-} from "./change.ts";
+import { createBatches } from "./batches.ts";
+import type { SourceEvent, StreamPosition } from "./change.ts";
 import type { RecordInterceptor } from "./intercept.ts";
-import { backOff, createLanes } from "./lanes.ts";
+import { createLanes } from "./lanes.ts";
 import { storedPosition, storePositions } from "./positions.ts";
 import { createStaleCheck } from "./stale.ts";
-import { applySync } from "./sync.ts";
 import { weightOf } from "./weight.ts";
-import { writeCommits } from "./write.ts";
 
 export interface PipelineLimits {
   /** Events accepted and not yet durable; a source waits while there are more, or 64 MiB of them. @default 5000 */
@@ -91,17 +80,27 @@ export interface PipelineParts {
 }
 
 export function createPipeline(parts: PipelineParts): Pipeline {
-  const { db, events, clock, log } = parts;
+  const { db, hooks, events, clock, log } = parts;
   const limits = { maxPending: 5000, maxBatch: 1000, ...parts.limits };
   const backlog = new Backlog(limits.maxPending);
   const stopping = new AbortController();
+  const { signal } = stopping;
+  const finish = (entry: Entry, outcome: keyof Intake): void => {
+    backlog.finish(entry.slot);
+    entry.finished?.(outcome);
+  };
+  const { maxBatch } = limits;
+  const batches = createBatches({ db, hooks, events, clock, log, backlog, maxBatch, signal, finish });
   const isStaleStored = createStaleCheck(db);
   const lanes = createLanes({
     limits: { maxIntercepts: 50, maxLaneWaitMs: 10_000, ...parts.limits },
     interceptors: parts.interceptors ?? [],
-    signal: stopping.signal,
-    isStale: isOutdated,
-    goOn: makeReady,
+    signal,
+    async isStale(event, uri) {
+      if (event.rev !== "" && (batches.revOf(uri) ?? "") >= event.rev) return true;
+      return isStaleStored(event, uri);
+    },
+    goOn: batches.add,
     leaveOut(entry, reason) {
       finish(entry, reason === "stale" ? "stored" : reason);
       backlog.settle();
@@ -109,118 +108,8 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     events,
     log,
   });
-  /** The rev of each record that is on its way to the database. */
-  const inFlight = new Map<string, string>();
-  let ready: Entry[] = [];
-  let lastFailure: { at: number; error: unknown } | undefined;
-  let writing: Promise<void> | undefined;
 
-  function finish(entry: Entry, outcome: keyof Intake): void {
-    backlog.finish(entry.slot);
-    entry.finished?.(outcome);
-  }
-
-  async function isOutdated(event: CommitEvent, uri: string): Promise<boolean> {
-    if (event.rev !== "" && (inFlight.get(uri) ?? "") >= event.rev) return true;
-    return isStaleStored(event, uri);
-  }
-
-  function makeReady(entry: Entry): void {
-    ready.push(entry);
-    if (entry.event.kind === "commit") inFlight.set(uriOf(entry.event), entry.event.rev);
-    if (writing) return;
-    writing = writeReady().finally(() => (writing = undefined));
-    writing.catch(() => {}); // fails only at a stop while the database is away, which close() reports
-  }
-
-  async function writeReady(): Promise<void> {
-    await nextTurn(); // what arrived in this turn of the event loop shares a transaction
-    while (ready.length > 0) {
-      const batch = ready.slice(0, limits.maxBatch);
-      const refused = await writeUntilDurable(batch);
-      ready = ready.slice(batch.length);
-      for (const entry of batch) {
-        finish(entry, refused.has(entry) ? "rejected" : "stored");
-        const { event } = entry;
-        if (event.kind === "commit" && inFlight.get(uriOf(event)) === event.rev)
-          inFlight.delete(uriOf(event));
-      }
-      backlog.settle();
-      await nextTurn();
-    }
-  }
-
-  /**
-   * Retries for as long as the database is away; a single event that the database refuses is reported and left out.
-   * Returns what was refused.
-   */
-  async function writeUntilDurable(batch: Entry[]): Promise<Set<Entry>> {
-    for (let attempt = 0; ; attempt++) {
-      try {
-        const applied = await writeBatch(batch);
-        lastFailure = undefined;
-        await announce(parts, applied, batch);
-        return new Set();
-      } catch (error) {
-        lastFailure = { at: clock.now(), error };
-        // What is wrong with one event stays wrong: trying it for ever would hold up all others.
-        if (!db.isTransient(error)) {
-          if (batch.length === 1) {
-            refuse(batch[0]?.event, error);
-            return new Set(batch);
-          }
-          const refused = new Set<Entry>();
-          for (const entry of batch) for (const one of await writeUntilDurable([entry])) refused.add(one);
-          return refused;
-        }
-        log.error("records cannot be written; trying again", {
-          events: batch.length,
-          attempt,
-          error: explain(error),
-        });
-        if (stopping.signal.aborted && attempt >= 2) throw error;
-        await backOff(attempt, stopping.signal);
-      }
-    }
-  }
-
-  async function writeBatch(batch: Entry[]): Promise<AppliedChange[]> {
-    const positions = backlog.positionsAfter(batch.map((entry) => entry.slot));
-    const result = await db.transaction(async (tx) => {
-      // What is newer is decided by reading before writing: no other pipeline may write in between.
-      const [, , applied] = await Promise.all([
-        tx.lock(batch.map(({ event }) => event.did)),
-        storePositions(tx, positions, clock),
-        apply(tx, batch),
-      ]);
-      return applied;
-    });
-    backlog.confirm(positions);
-    return result;
-  }
-
-  async function apply(tx: Transaction, batch: readonly Entry[]): Promise<AppliedChange[]> {
-    const applied: AppliedChange[] = [];
-    let commits: CommitEvent[] = [];
-    for (const { event } of batch) {
-      if (event.kind === "commit" && event.collection !== lexiconSchema) commits.push(event);
-      if (event.kind !== "account" && event.kind !== "sync") continue;
-      applied.push(...(await writeCommits(tx, commits, clock)));
-      commits = [];
-      if (event.kind === "sync") applied.push(...(await applySync(tx, event)));
-      else await applyAccount(tx, event);
-    }
-    applied.push(...(await writeCommits(tx, commits, clock)));
-    return applied;
-  }
-
-  function refuse(event: SourceEvent | undefined, error: unknown): void {
-    const subject = event?.kind === "commit" ? uriOf(event) : (event?.did ?? null);
-    log.error("the database refuses an event; it is left out", { subject, error: explain(error) });
-    events.emit({ type: "record.refused", severity: "error", subject, detail: { error: explain(error) } });
-  }
-
-  /** Positions of events that needed no write; the usual way is inside writeBatch. */
+  /** Positions of events that needed no write; the usual way is with a batch. */
   async function savePositions(): Promise<void> {
     const positions = backlog.positionsAfter([]);
     if (positions.length === 0) return;
@@ -230,7 +119,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   }
 
   const saver = setInterval(() => {
-    if (!writing)
+    if (!batches.writing)
       void savePositions().catch((error) =>
         log.error("the position cannot be saved", { error: explain(error) }),
       );
@@ -240,21 +129,21 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   function take(entry: Entry): Promise<void> | undefined {
     entry.slot.bytes = weightOf(entry.event);
     backlog.add(entry.slot);
-    if (stopping.signal.aborted) return undefined;
+    if (signal.aborted) return undefined;
     const refused = refusalOf(entry.event, parts);
     if (refused) finish(entry, refused);
-    else if (!lanes.take(entry)) makeReady(entry);
+    else if (!lanes.take(entry)) batches.add(entry);
     return backlog.room();
   }
 
   return {
     ingest: (event, position) => take({ event, slot: { position, done: false } }),
     async ingestMany(events) {
-      const stopped = abortOf(stopping.signal);
+      const stopped = abortOf(signal);
       const outcomes: Promise<keyof Intake>[] = [];
       try {
         for (const event of events) {
-          stopping.signal.throwIfAborted();
+          signal.throwIfAborted();
           const { promise, resolve: finished } = Promise.withResolvers<keyof Intake>();
           outcomes.push(promise);
           const wait = take({ event, slot: { position: undefined, done: false }, finished });
@@ -281,17 +170,18 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     pending: () => backlog.pending,
     health() {
       const pending = backlog.pending;
-      if (!lastFailure) return { ok: true, detail: { pending } };
+      const { failure } = batches;
+      if (!failure) return { ok: true, detail: { pending } };
       return {
         ok: false,
-        detail: { pending, failingSeconds: Math.round((clock.now() - lastFailure.at) / 1000) },
+        detail: { pending, failingSeconds: Math.round((clock.now() - failure.at) / 1000) },
       };
     },
     stop: () => stopping.abort(new Error("the server is stopping")),
     async close() {
       this.stop();
       clearInterval(saver);
-      await writing;
+      await batches.writing;
       await savePositions();
     },
   };
@@ -304,8 +194,4 @@ function abortOf(signal: AbortSignal): { promise: Promise<never>; end: () => voi
   const abort = (): void => reject(signal.reason as Error);
   signal.addEventListener("abort", abort);
   return { promise, end: () => signal.removeEventListener("abort", abort) };
-}
-
-function uriOf(event: CommitEvent): string {
-  return atUri(event.did, event.collection, event.rkey);
 }
