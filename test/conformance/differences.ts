@@ -105,6 +105,8 @@ export const differences: readonly Difference[] = [
       "sandbox.lua: variables that are closed",
       "limits.lua: an endless loop in a close",
       "engines: sandbox: to-be-closed variables",
+      "engines: the instructions of coroutines: that close",
+      "engines: closing what is no coroutine that waits fails at its line",
     ],
   },
   {

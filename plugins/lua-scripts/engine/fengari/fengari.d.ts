@@ -5,6 +5,8 @@ declare module "fengari" {
     readonly top: number;
     /** Fengari's own: 0 while a hook runs. */
     allowhook: number;
+    /** Instructions until the next hook. */
+    hookcount: number;
     /** What all threads of one state share. */
     readonly l_G: object;
   }
@@ -67,6 +69,7 @@ declare module "fengari" {
     lua_toboolean(L: LuaState, index: number): boolean;
     lua_tocfunction(L: LuaState, index: number): LuaFunction | null;
     lua_tonumber(L: LuaState, index: number): number;
+    lua_tothread(L: LuaState, index: number): LuaState | null;
     lua_topointer(L: LuaState, index: number): unknown;
     lua_tostring(L: LuaState, index: number): LuaString | null;
     lua_touserdata(L: LuaState, index: number): unknown;

@@ -90,7 +90,9 @@ function installPrelude(run: FengariRun, parts: StateParts): void {
     lua.lua_pushcfunction(L, json.encode);
     lua.lua_pushcfunction(L, json.decode);
     lua.lua_getglobal(L, constantText("setmetatable"));
-    return 5;
+    lua.lua_pushcfunction(L, giveCount);
+    lua.lua_pushcfunction(L, takeCount);
+    return 7;
   };
   runOwn(L, prelude, pushArguments, 3);
   lua.lua_rawseti(L, lua.LUA_REGISTRYINDEX, place.begin);
@@ -110,6 +112,19 @@ function runOwn(L: LuaState, text: string, pushArguments: () => number, results:
   const count = pushArguments();
   if (lua.lua_pcall(L, count, results, 0) !== status.ok)
     throw new Error(`the Lua prelude fails: ${readText(L, -1) ?? "?"}`);
+}
+
+/** As lua54/shared-count.ts says. */
+function giveCount(L: LuaState): number {
+  const co = lua.lua_tothread(L, 1);
+  if (co) co.hookcount = L.hookcount;
+  return 0;
+}
+
+function takeCount(L: LuaState): number {
+  const co = lua.lua_tothread(L, 1);
+  if (co) L.hookcount = co.hookcount;
+  return 0;
 }
 
 /** The function on top of the stack as byte code. */

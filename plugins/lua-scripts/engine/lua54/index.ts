@@ -7,6 +7,7 @@ import { entryPointer, hookPointer } from "./entry.ts";
 import { bare, describeFailure, limitFailure, memoryText } from "./failure.ts";
 import { hostApi } from "../host-calls.ts";
 import { createMachineShop, type LuaApiText, type Machine } from "./machine.ts";
+import { createSharedCount } from "./shared-count.ts";
 import { createVm, readText, type Vm } from "./vm.ts";
 
 const keptScripts = 64;
@@ -38,6 +39,7 @@ export function createLua54Engine(options: Lua54Options): Engine {
       hook: hookPointer(vm),
       ...jsonPointers(vm),
       setMetatable: setMetatablePointer(vm),
+      count: createSharedCount(vm.lua),
       solid: vm.solid.wrap,
       host: host.map(([path, call]) => [path, hostPointer(vm, path, call, continuation)]),
     },

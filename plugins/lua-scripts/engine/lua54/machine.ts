@@ -3,6 +3,7 @@ import { Arena, type Snapshot } from "./arena.ts";
 import { waitMark } from "./bridge.ts";
 import { maskCount, registry, status } from "./constants.ts";
 import { prelude, validationPrelude } from "./prelude.ts";
+import type { SharedCount } from "./shared-count.ts";
 import { pushText, readText, type Vm } from "./vm.ts";
 import type { OpenFunction } from "./wasm.ts";
 
@@ -25,6 +26,7 @@ export interface Functions {
   encode: number;
   decode: number;
   setMetatable: number;
+  count: SharedCount;
   /** Of solid.ts. */
   solid: number;
   host: readonly [path: string, pointer: number][];
@@ -102,6 +104,7 @@ export function createMachineShop(
         lua.api.lua_rawseti(L, registry.table, registry.thread);
       });
       if (!isBuilt) throw new Error("a Lua state could not be built");
+      functions.count.learn(L);
       lua.api.lua_sethook(L, functions.hook, maskCount, hookInterval);
       lua.api.lua_sethook(machine.thread, functions.hook, maskCount, hookInterval);
       const pristine = arena.snapshot();
@@ -136,9 +139,10 @@ function installPrelude(vm: Vm, functions: Functions, machine: { L: number; arra
       api.lua_rawset(L, -3);
     }
     api.lua_pushlightuserdata(L, waitMark);
-    for (const pointer of [functions.encode, functions.decode, functions.setMetatable, functions.solid])
+    const { encode, decode, setMetatable, count, solid } = functions;
+    for (const pointer of [encode, decode, setMetatable, count.give, count.take, solid])
       api.lua_pushcclosure(L, pointer, 0);
-    return 6;
+    return 8;
   };
   runChunk(vm, L, prelude, pushArguments, 3);
   api.lua_rawseti(L, registry.table, registry.begin);

@@ -3,12 +3,13 @@
  * without debug information, so that its functions leave no position in a script's error messages.
  */
 export const prelude: string = `
-local host, wait, encode, decode, setmeta, solid = ...
+local host, wait, encode, decode, setmeta, give, take, solid = ...
 local array = { __metatable = false }
 local _G, next, type, tostring, error, rawget = _G, next, type, tostring, error, rawget
 local match, concat, pack, load, pcall = string.match, table.concat, table.pack, load, pcall
 local rawsetmeta = setmetatable
-local resume, yield, create, running = coroutine.resume, coroutine.yield, coroutine.create, coroutine.running
+local resume, close, yield = coroutine.resume, coroutine.close, coroutine.yield
+local create, running = coroutine.create, coroutine.running
 
 for _, name in next, { "dofile", "loadfile", "load", "collectgarbage", "require", "io", "debug", "package" } do
   _G[name] = nil
@@ -111,12 +112,34 @@ function kit.call(name, ...)
   return finish(call)
 end
 
+-- All coroutines of a run count their instructions together.
+local function taken(co, ...)
+  take(co)
+  return ...
+end
+local function continue(co, ...)
+  give(co)
+  return taken(co, resume(co, ...))
+end
+if close then
+  function coroutine.close(co)
+    if type(co) ~= "thread" then
+      kit.fail("bad argument #1 to 'close' (thread expected, got " .. type(co) .. ")")
+    end
+    give(co)
+    local ok, first, second = pcall(close, co)
+    take(co)
+    if not ok then kit.fail(first) end
+    return first, second
+  end
+end
+
 -- A host function that waits inside a coroutine yields "wait" to whoever resumed it: pass that on to the host.
 local function settle(co, ...)
   local ok, first = ...
   if first == wait and ok then
     yield(wait)
-    return settle(co, resume(co))
+    return settle(co, continue(co))
   end
   return ...
 end
@@ -124,10 +147,10 @@ local function unwrap(ok, ...)
   if ok then return ... end
   error((...), 2)
 end
-function coroutine.resume(co, ...) return settle(co, resume(co, ...)) end
+function coroutine.resume(co, ...) return settle(co, continue(co, ...)) end
 function coroutine.wrap(f)
   local co = create(f)
-  return function(...) return unwrap(settle(co, resume(co, ...))) end
+  return function(...) return unwrap(settle(co, continue(co, ...))) end
 end
 
 -- Calls work(1) to work(count) and returns their first results; at most so many wait for the host at once.
@@ -144,7 +167,7 @@ function kit.all(count, work)
     end
     if result == wait then
       yield(wait)
-      return step(i, co, resume(co))
+      return step(i, co, continue(co))
     end
     if result == begun then
       waiting[#waiting + 1] = { i = i, co = co, call = call }
@@ -153,7 +176,7 @@ function kit.all(count, work)
     tasks[co] = nil
     results[i] = result
   end
-  local function continue()
+  local function proceed()
     local entry = waiting[first]
     waiting[first] = false
     first = first + 1
@@ -162,10 +185,10 @@ function kit.all(count, work)
   for i = 1, count do
     local co = create(function() return work(i) end)
     tasks[co] = true
-    step(i, co, resume(co))
-    while #waiting - first + 1 >= atOnce do continue() end
+    step(i, co, continue(co))
+    while #waiting - first + 1 >= atOnce do proceed() end
   end
-  while first <= #waiting do continue() end
+  while first <= #waiting do proceed() end
   return results
 end
 

@@ -255,6 +255,46 @@ export function testRuns(subject: Subject): void {
     });
   });
 
+  describe("the instructions of coroutines", () => {
+    const work = "local n = 0 for k = 1, 300 do n = n + k end";
+    each(
+      "the instructions of coroutines",
+      [
+        ["many short ones", `coroutine.wrap(function() ${work} end)()`],
+        ["that are resumed", `coroutine.resume(coroutine.create(function() ${work} end))`],
+        ["that yield", `local co = coroutine.wrap(function() coroutine.yield() ${work} end) co() co()`],
+        ["that fail", `pcall(coroutine.wrap(function() ${work} error('x') end))`],
+        ["in coroutines", `coroutine.wrap(function() coroutine.wrap(function() ${work} end)() end)()`],
+        [
+          "that close",
+          `local co = coroutine.create(function()
+             local x <close> = setmetatable({}, { __close = function() ${work} end }) coroutine.yield()
+           end) coroutine.resume(co) coroutine.close(co)`,
+        ],
+      ],
+      async ([, code]) => {
+        const body = `function handle() for i = 1, 100 do ${code} end return 1 end`;
+        const { kind, used } = await runQuery(engine, body);
+        expect(kind).toBe("value");
+        expect(used.instructions).toBeGreaterThanOrEqual(60_000);
+        expect(used.instructions).toBeLessThan(80_000);
+        const limited = await runQuery(engine, body, { limits: { instructions: 40_000 } });
+        expect(limited).toMatchObject({ kind: "error", error: { limit: "instructions" } });
+      },
+    );
+
+    test("closing what is no coroutine that waits fails at its line", async () => {
+      const code = (what: string): string =>
+        `\nlocal ok, e = pcall(function() coroutine.close(${what}) end) return e`;
+      expect(await evaluate(engine, code("5"))).toBe(
+        "\"xrpc.query:test.example.query:3: bad argument #1 to 'close' (thread expected, got number)\"",
+      );
+      expect(await evaluate(engine, code("coroutine.running()"))).toBe(
+        '"xrpc.query:test.example.query:3: cannot close a running coroutine"',
+      );
+    });
+  });
+
   test("logs and prints are kept apart and bounded", async () => {
     const outcome = await runQuery(
       engine,
