@@ -7,6 +7,8 @@ export const followEveryMs = 2000;
 export interface Followed<Rows> {
   /** Its rows have `updated_at`. */
   table: string;
+  /** The column of its primary key. */
+  key: string;
   read(): Promise<Rows>;
   /** Takes the rows in place of what is held; not called where an edit of this process came between. */
   apply(rows: Rows): void;
@@ -22,7 +24,7 @@ export interface Follower {
 /** Keeps what is held of a table like the table, which other processes change, while the instance runs. */
 export function followTable<Rows>(
   { db, log, hook, onClose }: Pick<PluginApp, "db" | "log" | "hook" | "onClose">,
-  { table, read, apply, everyMs }: Followed<Rows>,
+  { table, key, read, apply, everyMs }: Followed<Rows>,
 ): Follower {
   let edits = 0;
   /** What the table looked like when it was read last; undefined where it is to be read anew. */
@@ -31,9 +33,10 @@ export function followTable<Rows>(
 
   async function poll(): Promise<void> {
     const before = edits;
-    // Before the rows: what changes between the two is seen by the next poll.
+    // Before the rows: what changes between the two is seen by the next poll. Of every row, for the clocks of those who
+    // write them differ: the newest alone would hide an edit by a process whose clock is behind.
     const state = JSON.stringify(
-      await db.get(`SELECT count(*) AS amount, max(updated_at) AS newest FROM ${table}`),
+      await db.all(`SELECT ${key} AS id, updated_at FROM ${table} ORDER BY ${key}`),
     );
     if (state === seen || before !== edits) return;
     const rows = await read();

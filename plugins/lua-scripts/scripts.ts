@@ -51,6 +51,7 @@ export async function createScripts(
   let known = new Map(await read());
   const { edited } = followTable(app, {
     table: "happyview_scripts",
+    key: "id",
     read,
     apply: (rows) => void (known = new Map(rows)),
     everyMs,

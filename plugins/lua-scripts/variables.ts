@@ -55,6 +55,7 @@ export async function createVariables(
   };
   const { edited } = followTable(app, {
     table: "happyview_script_variables",
+    key: "key",
     read,
     apply(found) {
       rows = found;

@@ -14,7 +14,7 @@ interface Process extends TestApp {
   variables: Variables;
 }
 
-async function start(subject: DatabaseSubject): Promise<Process> {
+async function start(subject: DatabaseSubject, now?: () => number): Promise<Process> {
   const parts: Partial<Pick<Process, "scripts" | "variables">> = {};
   const plugin = definePlugin({
     name: "lua-scripts",
@@ -24,7 +24,7 @@ async function start(subject: DatabaseSubject): Promise<Process> {
       parts.variables = await createVariables(app, 20);
     },
   });
-  const app = await startApp(subject, { plugins: [plugin()] });
+  const app = await startApp(subject, { plugins: [plugin()] }, now ? { now } : {});
   onTestFinished(app.stop);
   const { scripts, variables } = parts;
   if (!scripts || !variables) throw new Error("the plugin was not set up");
@@ -32,14 +32,19 @@ async function start(subject: DatabaseSubject): Promise<Process> {
 }
 
 describe.each(databases())("two processes on one database, $name", (subject) => {
-  test("see each other's scripts and variables", async () => {
+  const id = "record.index:org.example.note";
+  const bodyOf = ({ scripts }: Process): string | undefined => scripts.get(id)?.body;
+
+  async function share(): Promise<DatabaseSubject> {
     const { url, drop } = await subject.open();
     onTestFinished(drop);
-    const shared: DatabaseSubject = { ...subject, open: async () => ({ url, drop: async () => {} }) };
+    return { ...subject, open: async () => ({ url, drop: async () => {} }) };
+  }
+
+  test("see each other's scripts and variables", async () => {
+    const shared = await share();
     const one = await start(shared);
     const two = await start(shared);
-    const id = "record.index:org.example.note";
-    const bodyOf = ({ scripts }: Process): string | undefined => scripts.get(id)?.body;
 
     await one.scripts.put(id, { body: "first" }, { origin: "admin" });
     await vi.waitFor(() => expect(bodyOf(two)).toBe("first"));
@@ -55,6 +60,20 @@ describe.each(databases())("two processes on one database, $name", (subject) => 
     await two.request(`${path}/A`, { method: "DELETE", headers: adminHeaders });
     await vi.waitFor(() => expect(one.variables.env()).toEqual({}));
   });
+
+  test("see an edit of the one whose clock is behind", async () => {
+    const shared = await share();
+    const one = await start(shared);
+    const two = await start(shared, () => Date.now() - 3_600_000);
+    await one.scripts.put(id, { body: "first" }, { origin: "admin" });
+    await one.scripts.put("record.index:org.example.newest", { body: "" }, { origin: "admin" });
+    const all = ({ scripts }: Process): number => scripts.list().length;
+    await vi.waitFor(() => expect(all(two)).toBe(2));
+    // Until `one` has read its own edits back: the next reload is for what `two` writes.
+    await new Promise((done) => void setTimeout(done, 200));
+    await two.scripts.put(id, { body: "second" }, { origin: "admin" });
+    await vi.waitFor(() => expect(bodyOf(one)).toBe("second"));
+  });
 });
 
 describe("a followed table", () => {
@@ -64,9 +83,9 @@ describe("a followed table", () => {
     const closers: (() => unknown)[] = [];
     const app = {
       db: {
-        get: async () => {
+        all: async () => {
           if (seen.isDown) throw new Error("down");
-          return { amount: seen.state };
+          return [{ id: "a", updated_at: String(seen.state) }];
         },
       },
       log: { warn: () => void seen.warnings++ },
@@ -75,6 +94,7 @@ describe("a followed table", () => {
     } as unknown as PluginApp; // only what followTable takes
     const follower: Follower = followTable(app, {
       table: "t",
+      key: "id",
       read,
       apply: (rows) => void (seen.rows = rows),
       everyMs: 5,
