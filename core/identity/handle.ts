@@ -1,13 +1,15 @@
-import { resolveTxt } from "node:dns/promises";
 import { isValidDid, isValidHandle } from "@atproto/syntax";
+import type { Config } from "../config/resolve.ts";
 import { HappyViewError } from "../errors.ts";
 import type { OutgoingFetch } from "../http/outgoing.ts";
-import type { TxtLookup } from "./authority.ts";
+import { createTxtLookup, dnsServers, type TxtLookup } from "./authority.ts";
 import type { IdentityResolver } from "./resolve.ts";
 
 export interface HandleParts {
   fetch: OutgoingFetch;
   identity: Pick<IdentityResolver, "resolve">;
+  config: Pick<Config, "env">;
+  /** @default at the servers of DNS_SERVERS, or those of the system */
   lookup?: TxtLookup;
 }
 
@@ -21,7 +23,8 @@ const maxDidChars = 2048;
 export async function resolveHandle(handle: string, parts: HandleParts): Promise<string> {
   const name = handle.toLowerCase();
   if (!isValidHandle(name)) throw unresolved(handle, "it is not a handle");
-  const did = (await fromDns(name, parts.lookup ?? resolveTxt)) ?? (await fromHttp(name, parts.fetch));
+  const lookup = parts.lookup ?? createTxtLookup({ servers: dnsServers(parts.config.env) });
+  const did = (await fromDns(name, lookup)) ?? (await fromHttp(name, parts.fetch));
   if (did === undefined) throw unresolved(handle, "neither its DNS nor its host names a DID");
   const { handle: claimed } = await parts.identity.resolve(did);
   if (claimed?.toLowerCase() !== name)

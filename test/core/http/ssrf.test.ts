@@ -155,6 +155,7 @@ describe("the fetch for addresses of strangers", () => {
     const refused: string[] = [];
     const resolving = resolveHandle("inside.attacker.net", {
       identity: { resolve: () => Promise.reject(new Error("not asked")) },
+      config: { env: {} },
       lookup: () => Promise.resolve([]),
       fetch: (url, init) =>
         fetch(url, init).catch((error: unknown) => {
@@ -425,6 +426,36 @@ async function start(publicUrl: string, verifyTokens: boolean): Promise<Place> {
     running.request(path, { ...init, headers: { ...(init.headers as Record<string, string>), host } });
   return { ...running, request, setup: setup!, origin: publicUrl };
 }
+
+test("the host that an account names in alsoKnownAs is looked up when it signs in, and not asked where that leads inside", async () => {
+  publish();
+  publishServer({});
+  const did = "did:web:docs.attacker.net";
+  published.set("https://docs.attacker.net/.well-known/did.json", {
+    body: {
+      id: did,
+      alsoKnownAs: ["at://inside.attacker.net"],
+      service: [{ id: "#atproto_pds", type: "AtprotoPersonalDataServer", serviceEndpoint: server }],
+    },
+  });
+  await using place = await start("https://appview.example", true);
+  const led: [name: string, address: string | undefined, error: string][] = [];
+  const watch = (message: unknown): void => {
+    const { socket } = message as { socket: Socket };
+    socket.on("lookup", (error, address, _family, name) => led.push([name, address, explain(error)]));
+  };
+  subscribe("net.client.socket", watch);
+  await place.request(`/auth/login?handle=${did}`);
+  unsubscribe("net.client.socket", watch);
+  published.clear();
+  expect(led).toContainEqual([
+    "inside.attacker.net",
+    undefined,
+    expect.stringContaining("non-unicast address"),
+  ]);
+  expect(led.filter(([, address]) => address !== undefined)).toEqual([]);
+  expect(nameServer.asked).toContain("_atproto.inside.attacker.net"); // at the servers of the config
+});
 
 describe.each(Object.entries(ways))("by %s", (_, { verify = true, go }) => {
   beforeEach(publish);

@@ -1,8 +1,6 @@
-import { createSocket } from "node:dgram";
-import { getServers, setServers } from "node:dns/promises";
-import { syncBuiltinESMExports } from "node:module";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { computeCid } from "../../../core/records/verify.ts";
+import { startDns } from "../../../playground/network/dns.ts";
 import { createNetwork, type Network } from "../../../playground/network/network.ts";
 import type { Reply } from "../../../playground/network/service.ts";
 import { differences } from "../../core/convergence/_stream.ts";
@@ -386,14 +384,15 @@ describe.each(databases())("a backfill in trouble on $name", (subject) => {
       await network.createAccount({ handle: "victim.test" }),
     ];
     await fill(honest, status, 2);
-    await answerTxt({
-      "_atproto.honest.test": `did=${honest.did}`,
-      "_atproto.liar.test": `did=${victim.did}`,
-      "_atproto.ghost.test": "did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa",
-      "_atproto.odd.test": "did=nonsense",
-    });
+    const dns = await startDns();
+    onTestFinished(dns.close);
+    dns.set("_atproto.honest.test", `did=${honest.did}`);
+    dns.set("_atproto.liar.test", `did=${victim.did}`);
+    dns.set("_atproto.ghost.test", "did=did:plc:aaaaaaaaaaaaaaaaaaaaaaaa");
+    dns.set("_atproto.odd.test", "did=nonsense");
+    const env = { DNS_SERVERS: dns.server };
     const database = await openDatabase(subject);
-    const instance = await startInstance(subject, database, { network });
+    const instance = await startInstance(subject, database, { network, env });
     const liars = ["ghost.test", "liar.test", "nobody.test", "odd.test"];
     const refused = await instance.ask<{ error: string }>("POST /backfill", {
       dids: [...liars, "@honest.test"],
@@ -409,38 +408,3 @@ describe.each(databases())("a backfill in trouble on $name", (subject) => {
     });
   });
 });
-
-/** Answers the TXT questions of this process from now on, until the test ends. */
-async function answerTxt(texts: Record<string, string>): Promise<void> {
-  const socket = createSocket("udp4");
-  socket.on("message", (question, from) => {
-    const labels: string[] = [];
-    let at = 12;
-    for (let length = question[at] ?? 0; length > 0; length = question[at] ?? 0) {
-      labels.push(question.toString("latin1", at + 1, at + 1 + length));
-      at += 1 + length;
-    }
-    const asked = question.subarray(12, at + 5);
-    const text = texts[labels.join(".").toLowerCase()];
-    const header = Buffer.from(question.subarray(0, 12));
-    header.writeUInt16BE(text === undefined ? 0x8183 : 0x8180, 2); // NXDOMAIN, or an answer
-    header.writeUInt16BE(text === undefined ? 0 : 1, 6);
-    header.fill(0, 8);
-    const data = Buffer.from(text ?? "");
-    const answer = Buffer.from([0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 0, 0, data.length + 1, data.length]);
-    socket.send(
-      Buffer.concat(text === undefined ? [header, asked] : [header, asked, answer, data]),
-      from.port,
-      from.address,
-    );
-  });
-  await new Promise<void>((go) => socket.bind(0, "127.0.0.1", go));
-  const before = getServers();
-  setServers([`127.0.0.1:${socket.address().port}`]);
-  syncBuiltinESMExports(); // the functions are bound to the servers
-  onTestFinished(() => {
-    setServers(before);
-    syncBuiltinESMExports();
-    socket.close();
-  });
-}
