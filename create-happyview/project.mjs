@@ -56,7 +56,8 @@ function manifest(name, happyview) {
       start: "happyview start",
     },
     dependencies: { happyview },
-    devDependencies: { "@types/node": "24.19.2", vitest: "4.1.12" },
+    // vite is what vitest runs on: a range of it would bring whatever is newest on the day.
+    devDependencies: { "@types/node": "24.19.2", vite: "8.3.8", vitest: "4.1.12" },
   };
 }
 
