@@ -1,8 +1,6 @@
-import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createNetwork, type Network } from "../../../playground/network/network.ts";
 import type { JobView } from "../../../plugins/backfill/job.ts";
-import { startServer } from "../../core/convergence/_process.ts";
 import { differences } from "../../core/convergence/_stream.ts";
 import { databases, type TestDatabase } from "../../setup/databases.ts";
 import {
@@ -15,9 +13,8 @@ import {
   type SeenRequest,
 } from "./_bench.ts";
 import { arrangeWorld, createCast, faultCases, type Cast, type FaultCase, type World } from "./_faults.ts";
-import type { Task } from "./_server.ts";
+import { pauseAndResume, ways, workAndKill, type Held } from "./_ways.ts";
 
-const program = fileURLToPath(new URL("_server.ts", import.meta.url));
 const options = { pageTimeoutMs: 1000 };
 
 /** A job that meets a fault. */
@@ -39,20 +36,7 @@ const hasBegun = ({ seen, alice, bob }: World): boolean =>
   seen.some(({ did }) => did === alice.did) &&
   seen.some(({ did, service }) => did === bob.did && service === "pds");
 
-async function pauseAndResume({ world, id }: Trial, instance: Instance): Promise<void> {
-  await eventually(() => expect(hasBegun(world)).toBe(true));
-  await instance.ask(`POST /backfill/${id}/pause`);
-  await instance.reaches(id, "paused");
-  world.open();
-  await instance.ask(`POST /backfill/${id}/resume`);
-}
-
-async function workAndKill(task: Task, trials: readonly Trial[]): Promise<void> {
-  const child = startServer({ TASKS: JSON.stringify([task]) }, program);
-  await child.until(async () => trials.every(({ world }) => hasBegun(world)));
-  await child.kill("SIGKILL");
-  for (const { world } of trials) world.open();
-}
+const held = ({ world, id }: Trial): Held => ({ id, hasBegun: () => hasBegun(world), open: world.open });
 
 async function endingOf({ world, id }: Trial, instance: Instance): Promise<Ending> {
   const { pipeline } = instance.app.records;
@@ -89,83 +73,81 @@ beforeAll(async () => {
 afterAll(() => network.close());
 
 describe.each(databases())("a backfill on $name", (subject) => {
-  describe.each(["runs through", "is paused and resumed", "is killed and started again"])(
-    "that %s",
-    (way) => {
-      const endings = new Map<string, Ending>();
-      let database: TestDatabase;
-      let instance: Instance | undefined;
+  describe.each(ways)("that %s", (way) => {
+    const endings = new Map<string, Ending>();
+    let database: TestDatabase;
+    let instance: Instance | undefined;
 
-      beforeAll(async () => {
-        database = await subject.open();
-        network.faults.clear();
-        seen.length = 0;
-        const worlds: World[] = [];
-        for (const [i, fault] of faultCases.entries()) {
-          const parts = { network, seen, host: 2 * i, ...(await castOf(fault, 2 * i)) };
-          worlds.push(await arrangeWorld(fault, parts));
-        }
-        const collections = worlds.map(({ collection }) => collection);
-        const open = (background: boolean): Promise<Instance> =>
-          openInstance(subject, database, { network, collections, backfill: options, background });
-        instance = await open(way !== "is killed and started again");
-        const trials: Trial[] = [];
-        for (const [i, fault] of faultCases.entries()) {
-          const world = worlds[i] as World; // made of the same list
-          const { collection } = world;
-          if (way === "runs through") world.open();
-          trials.push({ fault, world, id: await instance.create({ collection, method: fault.method }) });
-        }
-        if (way === "is killed and started again") {
-          const { plcUrl, relayUrl } = network;
-          await workAndKill({ databaseUrl: database.url, plcUrl, relayUrl, collections, options }, trials);
-          await instance.stop();
-          instance = await open(true);
-        }
-        const running = instance;
-        await Promise.all(
-          trials.map(async (trial) => {
-            if (way === "is paused and resumed") await pauseAndResume(trial, running);
-            endings.set(trial.fault.name, await endingOf(trial, running));
-          }),
-        );
-      });
-      afterAll(async () => {
-        await instance?.stop();
-        await database.drop();
-      });
+    beforeAll(async () => {
+      database = await subject.open();
+      network.faults.clear();
+      seen.length = 0;
+      const worlds: World[] = [];
+      for (const [i, fault] of faultCases.entries()) {
+        const parts = { network, seen, host: 2 * i, ...(await castOf(fault, 2 * i)) };
+        worlds.push(await arrangeWorld(fault, parts));
+      }
+      const collections = worlds.map(({ collection }) => collection);
+      const open = (background: boolean): Promise<Instance> =>
+        openInstance(subject, database, { network, collections, backfill: options, background });
+      instance = await open(way !== "is killed and started again");
+      const trials: Trial[] = [];
+      for (const [i, fault] of faultCases.entries()) {
+        const world = worlds[i] as World; // made of the same list
+        const { collection } = world;
+        if (way === "runs through") world.open();
+        trials.push({ fault, world, id: await instance.create({ collection, method: fault.method }) });
+      }
+      if (way === "is killed and started again") {
+        const { plcUrl, relayUrl } = network;
+        const task = { databaseUrl: database.url, plcUrl, relayUrl, collections, options };
+        await workAndKill([task], trials.map(held));
+        await instance.stop();
+        instance = await open(true);
+      }
+      const running = instance;
+      await Promise.all(
+        trials.map(async (trial) => {
+          if (way === "is paused and resumed") await pauseAndResume(held(trial), running);
+          endings.set(trial.fault.name, await endingOf(trial, running));
+        }),
+      );
+    });
+    afterAll(async () => {
+      await instance?.stop();
+      await database.drop();
+    });
 
-      test.each(faultCases)("when $name", ({ name, errors = {}, error }) => {
-        const ending = endings.get(name);
-        if (!ending) throw new Error("the job did not end");
-        const { world, job, table } = ending;
-        const { alice, anna, bob } = world;
-        const nameOf = (did = ""): string =>
-          ({ [alice.did]: "alice", [anna.did]: "anna", [bob.did]: "bob" })[did] ?? did;
-        expect(Object.fromEntries(ending.errors.map(({ did, kind }) => [nameOf(did), kind]))).toEqual(errors);
-        expect(ending.errors.every(({ message }) => message !== "")).toBe(true);
-        const failed = Object.keys(errors).length;
-        expect(job).toMatchObject({
-          total_repos: 3,
-          processed_repos: 3,
-          failed_repos: failed,
-          removed_records: 0,
-        });
-        expect(job.error_counts).toEqual(countsOf(Object.values(errors)));
-        expect(job.error).toEqual(error === undefined ? null : expect.stringContaining(error));
-        expect(job.complete).toBe(error === undefined && failed === 0);
-        // Of what failed there is nothing that is not true; everything else is there.
-        const truth = worldOf(network, [world.collection]);
-        const expected = Object.entries(truth).filter(
-          ([uri]) => uri in table || !(nameOf(uri.split("/")[2]) in errors),
-        );
-        expect(differences(table, Object.fromEntries(expected))).toEqual([]);
-        // One bad record hides no other.
-        if (errors.alice === "cid_mismatch") expect(Object.keys(table)).toHaveLength(expected.length);
-        if (errors.alice === "cid_mismatch") expect(expected).toHaveLength(Object.keys(truth).length - 1);
+    test.each(faultCases)("when $name", ({ name, errors = {}, error }) => {
+      const ending = endings.get(name);
+      if (!ending) throw new Error("the job did not end");
+      const { world, job, table } = ending;
+      const { alice, anna, bob } = world;
+      const nameOf = (did = ""): string =>
+        ({ [alice.did]: "alice", [anna.did]: "anna", [bob.did]: "bob" })[did] ?? did;
+      expect(Object.fromEntries(ending.errors.map(({ did, kind }) => [nameOf(did), kind]))).toEqual(errors);
+      expect(ending.errors.every(({ message }) => message !== "")).toBe(true);
+      const failed = Object.keys(errors).length;
+      expect(job).toMatchObject({
+        total_repos: 3,
+        processed_repos: 3,
+        failed_repos: failed,
+        removed_records: 0,
       });
-    },
-  );
+      expect(job.error_counts).toEqual(countsOf(Object.values(errors)));
+      expect(job.error).toEqual(error === undefined ? null : expect.stringContaining(error));
+      expect(job.complete).toBe(error === undefined && failed === 0);
+      // Of what failed there is nothing that is not true; everything else is there.
+      const truth = worldOf(network, [world.collection]);
+      const expected = Object.entries(truth).filter(
+        ([uri]) => uri in table || !(nameOf(uri.split("/")[2]) in errors),
+      );
+      expect(differences(table, Object.fromEntries(expected))).toEqual([]);
+      // One bad record hides no other.
+      if (errors.alice === "cid_mismatch") expect(Object.keys(table)).toHaveLength(expected.length);
+      if (errors.alice === "cid_mismatch") expect(expected).toHaveLength(Object.keys(truth).length - 1);
+    });
+  });
 });
 
 function countsOf(kinds: readonly string[]): Record<string, number> {

@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { definePlugin } from "../../../core/plugin.ts";
 import type { FaultRule } from "../../../playground/network/faults.ts";
@@ -22,8 +21,8 @@ import {
   type SeenRequest,
 } from "./_bench.ts";
 import type { Task } from "./_server.ts";
+import { program } from "./_ways.ts";
 
-const program = fileURLToPath(new URL("_server.ts", import.meta.url));
 const collections = [status, note];
 const listRecords = "com.atproto.repo.listRecords";
 const listRepos = "com.atproto.sync.listReposByCollection";
