@@ -3,7 +3,17 @@ import { definePlugin } from "../../../core/plugin.ts";
 import { createNetwork, type Network } from "../../../playground/network/network.ts";
 import { differences } from "../../core/convergence/_stream.ts";
 import { databases } from "../../setup/databases.ts";
-import { eventually, fill, start, status, tableOf, worldOf, type Instance } from "./_bench.ts";
+import {
+  eventually,
+  fill,
+  openDatabase,
+  start,
+  startInstance,
+  status,
+  tableOf,
+  worldOf,
+  type Instance,
+} from "./_bench.ts";
 
 const rev = "3mmmmmmmmmm22";
 
@@ -145,6 +155,36 @@ describe.each(databases())("a backfill out of an archive with troubles on $name"
     await instance.ask(`POST /backfill/${id}/resume`);
     expect(await instance.reaches(id, "completed")).toMatchObject({ complete: true });
     await hasWorld(instance, network);
+  });
+
+  test("leaves single accounts to their hosts, though an archive is asked for", async () => {
+    const network = await archived();
+    const instance = await open(network);
+    const did = network.accounts[0]?.did;
+    expect(await instance.finish({ did, collection: status, method: "archive" })).toMatchObject({
+      complete: true,
+      total_repos: 1,
+      plan: { method: "listRecords", why: expect.stringContaining("not for single accounts") },
+    });
+  });
+
+  test("leaves a job to its hosts that had begun before there was an archive", async () => {
+    const network = await archived();
+    const gate = Promise.withResolvers<void>();
+    network.faults.add({ service: "pds", lie: (truth) => gate.promise.then(() => truth) });
+    const database = await openDatabase(subject);
+    const before = await startInstance(subject, database, { network });
+    const id = await before.create({ collection: status });
+    await eventually(async () => expect((await before.job(id)).total_repos).toBe(2));
+    await before.stop();
+    gate.resolve();
+    const backfill = { archive: { url: network.jetstreamV2.url } };
+    const instance = await startInstance(subject, database, { network, backfill });
+    expect(await instance.reaches(id, "completed")).toMatchObject({
+      complete: true,
+      total_records: 50,
+      plan: { method: "listRecords" },
+    });
   });
 
   test("is counted now and then, not with each block", async () => {
