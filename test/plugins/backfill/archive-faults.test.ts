@@ -51,7 +51,7 @@ const faults: ArchiveFault[] = [
       { ...blocks, times: 3 },
       { ...blocks, status: 403 },
     ],
-    error: /could not all be found: getBlock of the archive: 403/,
+    error: /could not all be found: getBlock of the archive.* 403/,
   },
 ];
 
