@@ -79,73 +79,25 @@ async function accountsOf(
 /** What is stored of the records that events are about. */
 interface Stored {
   known: Map<string, Known>;
-  /** Only of records that are read anew. */
-  rows: Map<string, { record: string; cid: string }>;
+  rows: Map<string, StoredRow>;
+}
+
+interface StoredRow {
+  uri: string;
+  rev: string;
+  /** Only where records are read anew. */
+  record?: string;
+  cid?: string;
 }
 
 async function storedOf(tx: Queries, table: RecordTable, events: readonly CommitEvent[]): Promise<Stored> {
-  const [known, rows] = await Promise.all([knownOf(tx, table, events), rowsOf(tx, table, events)]);
-  return { known, rows };
-}
-
-async function writeTo(
-  tx: Queries,
-  table: RecordTable,
-  events: readonly CommitEvent[],
-  { known, rows: storedRows }: Stored,
-  clock: Clock,
-): Promise<AppliedChange[]> {
-  if (events.length === 0) return [];
-  const before = new Map([...known].map(([uri, state]) => [uri, { ...state }]));
-  const applied: AppliedChange[] = [];
-  const last = new Map<string, { event: CommitEvent; text: string | null }>();
-  for (const event of events) {
-    const uri = atUri(event.did, event.collection, event.rkey);
-    const state = known.get(uri);
-    if (isStale(event, state)) continue;
-    const text = event.action === "delete" ? null : (event.text ?? JSON.stringify(event.record));
-    const row = event.isSnapshot && state?.rev === event.rev ? storedRows.get(uri) : undefined;
-    if (row?.record === text) continue; // as it is already
-    if (row?.cid === "" && event.cid !== "") continue; // written by a script since then, here alone
-    storedRows.delete(uri);
-    applied.push(toApplied(event, uri, state?.exists ?? false, text));
-    known.set(uri, {
-      rev: event.rev || (state?.rev ?? ""),
-      exists: event.action !== "delete",
-      tombstone: false,
-    });
-    last.delete(uri); // the order of arrival is the order of each record's last write
-    last.set(uri, { event, text });
-  }
-  await writeLast(tx, table, last, before, clock);
-  return applied;
-}
-
-async function rowsOf(
-  tx: Queries,
-  table: RecordTable,
-  events: readonly CommitEvent[],
-): Promise<Map<string, { record: string; cid: string }>> {
-  const uris = events
-    .filter(({ isSnapshot }) => isSnapshot)
-    .map((event) => atUri(event.did, event.collection, event.rkey));
-  if (uris.length === 0) return new Map();
-  type Row = { uri: string; record: string; cid: string };
-  const sql = `SELECT uri, record, cid FROM ${table}`;
-  const rows = await tx.selectByKeys<Row>(sql, "uri", [...new Set(uris)]);
-  return new Map(rows.map((row) => [row.uri, row]));
-}
-
-async function knownOf(
-  tx: Queries,
-  table: RecordTable,
-  events: readonly CommitEvent[],
-): Promise<Map<string, Known>> {
   const uris = [...new Set(events.map((event) => atUri(event.did, event.collection, event.rkey)))];
-  type Row = { uri: string; rev: string };
-  const revsIn = (of: string): Promise<Row[]> =>
-    tx.selectByKeys<Row>(`SELECT uri, rev FROM ${of}`, "uri", uris);
-  const [tombstones, rows] = await Promise.all([revsIn("happyview_record_tombstones"), revsIn(table)]);
+  const columns = events.some(({ isSnapshot }) => isSnapshot) ? "uri, rev, record, cid" : "uri, rev";
+  const select = <Row>(sql: string): Promise<Row[]> => tx.selectByKeys<Row>(sql, "uri", uris);
+  const [tombstones, rows] = await Promise.all([
+    select<{ uri: string; rev: string }>("SELECT uri, rev FROM happyview_record_tombstones"),
+    select<StoredRow>(`SELECT ${columns} FROM ${table}`),
+  ]);
   const known = new Map<string, Known>(
     tombstones.map(({ uri, rev }) => [uri, { rev, exists: false, tombstone: true }]),
   );
@@ -157,7 +109,40 @@ async function knownOf(
       tombstone: tombstone !== undefined,
     });
   }
-  return known;
+  return { known, rows: new Map(rows.map((row) => [row.uri, row])) };
+}
+
+async function writeTo(
+  tx: Queries,
+  table: RecordTable,
+  events: readonly CommitEvent[],
+  { known, rows: stored }: Stored,
+  clock: Clock,
+): Promise<AppliedChange[]> {
+  if (events.length === 0) return [];
+  const before = new Map([...known].map(([uri, state]) => [uri, { ...state }]));
+  const applied: AppliedChange[] = [];
+  const last = new Map<string, { event: CommitEvent; text: string | null }>();
+  for (const event of events) {
+    const uri = atUri(event.did, event.collection, event.rkey);
+    const state = known.get(uri);
+    if (isStale(event, state)) continue;
+    const text = event.action === "delete" ? null : (event.text ?? JSON.stringify(event.record));
+    const row = event.isSnapshot && state?.rev === event.rev ? stored.get(uri) : undefined;
+    if (row?.record === text) continue; // as it is already
+    if (row?.cid === "" && event.cid !== "") continue; // written by a script since then, here alone
+    stored.delete(uri);
+    applied.push(toApplied(event, uri, state?.exists ?? false, text));
+    known.set(uri, {
+      rev: event.rev || (state?.rev ?? ""),
+      exists: event.action !== "delete",
+      tombstone: false,
+    });
+    last.delete(uri); // the order of arrival is the order of each record's last write
+    last.set(uri, { event, text });
+  }
+  await writeLast(tx, table, last, before, clock);
+  return applied;
 }
 
 async function writeLast(
