@@ -9,7 +9,7 @@ import type { RawCall, RawReply } from "./raw-process.ts";
 const defaultIdleMs = 30_000;
 
 /** What the process holds with all that its statements make SQLite hold. */
-const maxMebibytes = 1024;
+const maxMebibytes = 512;
 
 /** What the process may know of the environment: how to load its library, and what SQLite itself reads. */
 const passedOn = new Set([

@@ -75,12 +75,17 @@ function bound(
 /**
  * A thread that kills this process at the deadline, and when the script thread is gone, with or without the server:
  * inside native code nothing else hears that its end of the pipe has closed. A text, so that it needs no file beside
- * those of the build.
+ * those of the build. Nothing is ever written to the pipe, and where it does not block there is EAGAIN to read.
  */
 const watchdog = `
 const { deadline, maxBytes } = process.getBuiltinModule("node:worker_threads").workerData;
 const kill = () => process.kill(process.pid, "SIGKILL");
-process.getBuiltinModule("node:fs").read(0, Buffer.alloc(1), 0, 1, null, kill);
+const { read } = process.getBuiltinModule("node:fs");
+const listen = () => read(0, Buffer.alloc(1), 0, 1, null, (error) => {
+  if (error?.code === "EAGAIN") setTimeout(listen, 50);
+  else kill();
+});
+listen();
 setInterval(() => {
   const at = Atomics.load(deadline, 0);
   if (at > 0n && (process.hrtime.bigint() > at || process.memoryUsage.rss() > maxBytes)) kill();
