@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 import { explain } from "../../../core/errors.ts";
 import type { RawRun } from "../api/db-raw.ts";
 import type { RawAnswer, RawLimits } from "../api/db-raw-rows.ts";
-import type { RawCall, RawReply } from "./raw-process.ts";
+import type { RawCall } from "./raw-process.ts";
 
 /** A process costs memory: one that nobody has asked for this long ends. */
 const defaultIdleMs = 30_000;
@@ -62,18 +62,14 @@ export function createRawClient(
       const begun = performance.now();
       const asked = (child ??= start());
       const settle = (answer: RawAnswer): void => {
-        asked.off("message", onReply).off("exit", onExit).off("error", onError);
+        asked.off("message", settle).off("exit", onExit).off("error", onError);
         if (child) idle = setTimeout(stop, idleMs).unref();
         resolve(answer);
-      };
-      const onReply = ({ answer, isLarge }: RawReply): void => {
-        if (isLarge) stop();
-        settle(answer);
       };
       const onExit = (code: number | null, signal: string | null): void =>
         settle(endOf(signal ?? `code ${code}`, performance.now() - begun, call.limits));
       const onError = ({ message }: Error): void => settle(failed(message, performance.now() - begun));
-      asked.on("message", onReply).on("exit", onExit).on("error", onError);
+      asked.on("message", settle).on("exit", onExit).on("error", onError);
       asked.send(call);
     });
 

@@ -1,21 +1,14 @@
 import { Worker } from "node:worker_threads";
 import type { RawParam } from "../api/db-raw.ts";
-import { answerRaw, cellOf, type RawAnswer, type RawLimits, type RawRows } from "../api/db-raw-rows.ts";
+import { answerRaw, cellOf, type RawLimits, type RawRows } from "../api/db-raw-rows.ts";
 import type { RawBatch, RawStatement } from "../api/db-raw-statements.ts";
 import { createSqliteStatements, type SqliteStatements } from "./sqlite-statements.ts";
 
-/** One call of `db.raw`, as it comes to this process. */
+/** One call of `db.raw`, as it comes to this process. Its answer is a RawAnswer. */
 export interface RawCall {
   batch: RawBatch;
   params: readonly RawParam[];
   limits: RawLimits;
-}
-
-/** What comes back of a call. */
-export interface RawReply {
-  answer: RawAnswer;
-  /** The process has grown: memory that it keeps must not count against the next call. */
-  isLarge: boolean;
 }
 
 /**
@@ -35,7 +28,7 @@ function serve(file: string, maxBytes: number): void {
       (rows) => runBatch(statements, batch, params, rows),
     );
     setDeadline(undefined);
-    process.send?.({ answer, isLarge: process.memoryUsage.rss() > maxBytes / 2 } satisfies RawReply);
+    process.send?.(answer);
   });
 }
 
