@@ -38,9 +38,6 @@ export interface BatchesParts {
   finish(entry: Entry, outcome: "stored" | "rejected"): void;
 }
 
-/** Commits whose statements are made in one turn of the event loop: requests wait for it to end. */
-const atOnce = 250;
-
 export function createBatches(parts: BatchesParts): Batches {
   const { db, events, clock, log, backlog, maxBatch, signal, finish } = parts;
   const inFlight = new Map<string, string>();
@@ -145,12 +142,11 @@ async function apply(tx: Transaction, batch: readonly Entry[], clock: Clock): Pr
   let commits: CommitEvent[] = [];
   for (const { event } of batch) {
     if (event.kind === "commit" && event.collection !== lexiconSchema) commits.push(event);
-    const isOther = event.kind === "account" || event.kind === "sync";
-    if (!isOther && commits.length < atOnce) continue;
+    if (event.kind !== "account" && event.kind !== "sync") continue;
     applied.push(...(await writeCommits(tx, commits, clock)));
     commits = [];
     if (event.kind === "sync") applied.push(...(await applySync(tx, event)));
-    else if (event.kind === "account") await applyAccount(tx, event);
+    else await applyAccount(tx, event);
   }
   applied.push(...(await writeCommits(tx, commits, clock)));
   return applied;

@@ -19,7 +19,10 @@ import { weightOf } from "./weight.ts";
 export interface PipelineLimits {
   /** Events accepted and not yet durable; a source waits while there are more, or 64 MiB of them. @default 5000 */
   maxPending?: number;
-  /** Events written in one transaction; other writes wait behind it on SQLite. @default 1000 */
+  /**
+   * Events written in one transaction. @default 1000 on SQLite, where other writes wait behind it, and 500 on Postgres,
+   * where who lists the newest passes over all that is not committed
+   */
   maxBatch?: number;
   /** Interceptors running at once. @default 50 (sync-and-xrpc §2.4) */
   maxIntercepts?: number;
@@ -81,7 +84,7 @@ export interface PipelineParts {
 
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { db, hooks, events, clock, log } = parts;
-  const limits = { maxPending: 5000, maxBatch: 1000, ...parts.limits };
+  const limits = { maxPending: 5000, maxBatch: db.dialect === "sqlite" ? 1000 : 500, ...parts.limits };
   const backlog = new Backlog(limits.maxPending);
   const stopping = new AbortController();
   const { signal } = stopping;

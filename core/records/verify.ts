@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { encode } from "@atproto/lex-cbor";
 import { jsonToLex, type JsonValue } from "@atproto/lex-json";
 import { ensureValidDid, ensureValidNsid, ensureValidRecordKey } from "@atproto/syntax";
@@ -15,8 +15,7 @@ export function computeCid(record: Record<string, unknown>): string | undefined 
   } catch {
     return undefined;
   }
-  const digest = createHash("sha256").update(bytes).digest();
-  return base32.encode(Buffer.concat([cidPrefix, digest]));
+  return base32.encode(Buffer.concat([cidPrefix, hash("sha256", bytes, "buffer")]));
 }
 
 /** False only when the claimed CID is not the record's; a missing claim or an unencodable record passes (sync-and-xrpc §2.5, 3a). */

@@ -1,8 +1,10 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { BulkInsert, Queries } from "../db/database.ts";
 import type { Clock } from "../clock.ts";
 import { atUri, type AppliedChange, type CommitEvent } from "./change.ts";
 import { extractRefs } from "./refs.ts";
 import { isStale, type Known } from "./stale.ts";
+import { accountsOf, storedOf, type RecordTable, type Stored } from "./stored.ts";
 
 const upsert = (table: string): BulkInsert => ({
   table,
@@ -20,7 +22,6 @@ const upsert = (table: string): BulkInsert => ({
   onConflict:
     "(uri) DO UPDATE SET record = excluded.record, cid = excluded.cid, rev = excluded.rev, indexed_at = excluded.indexed_at",
 });
-type RecordTable = "happyview_records" | "happyview_withheld_records";
 const intoRecords = upsert("happyview_records");
 const intoWithheld = upsert("happyview_withheld_records");
 
@@ -34,6 +35,9 @@ const intoTombstones: BulkInsert = {
   columns: { uri: "text", rev: "text", deleted_at: "text" },
   onConflict: "(uri) DO UPDATE SET rev = excluded.rev, deleted_at = excluded.deleted_at",
 };
+
+/** Commits whose statements are made in one turn of the event loop: requests wait for it to end. */
+const atOnce = 250;
 
 /** Writes a batch of operations, given in the order they happened, and tells which were applied: stale ones are not. */
 export async function writeCommits(
@@ -62,67 +66,42 @@ export async function writeCommits(
   return applied;
 }
 
-async function accountsOf(
-  tx: Queries,
-  events: readonly CommitEvent[],
-): Promise<Map<string, { withheld: boolean; voidBefore: string }>> {
-  const rows = await tx.selectByKeys<{ did: string; status: string; void_before: string }>(
-    "SELECT did, status, void_before FROM happyview_accounts",
-    "did",
-    [...new Set(events.map((event) => event.did))],
-  );
-  return new Map(
-    rows.map((row) => [row.did, { withheld: row.status !== "active", voidBefore: row.void_before }]),
-  );
-}
-
-/** What is stored of the records that events are about. */
-interface Stored {
-  known: Map<string, Known>;
-  rows: Map<string, StoredRow>;
-}
-
-interface StoredRow {
-  uri: string;
-  rev: string;
-  /** Only where records are read anew. */
-  record?: string;
-  cid?: string;
-}
-
-async function storedOf(tx: Queries, table: RecordTable, events: readonly CommitEvent[]): Promise<Stored> {
-  const uris = [...new Set(events.map((event) => atUri(event.did, event.collection, event.rkey)))];
-  const columns = events.some(({ isSnapshot }) => isSnapshot) ? "uri, rev, record, cid" : "uri, rev";
-  const select = <Row>(sql: string): Promise<Row[]> => tx.selectByKeys<Row>(sql, "uri", uris);
-  const [tombstones, rows] = await Promise.all([
-    select<{ uri: string; rev: string }>("SELECT uri, rev FROM happyview_record_tombstones"),
-    select<StoredRow>(`SELECT ${columns} FROM ${table}`),
-  ]);
-  const known = new Map<string, Known>(
-    tombstones.map(({ uri, rev }) => [uri, { rev, exists: false, tombstone: true }]),
-  );
-  for (const { uri, rev } of rows) {
-    const tombstone = known.get(uri);
-    known.set(uri, {
-      rev: tombstone && tombstone.rev > rev ? tombstone.rev : rev,
-      exists: true,
-      tombstone: tombstone !== undefined,
-    });
-  }
-  return { known, rows: new Map(rows.map((row) => [row.uri, row])) };
-}
-
 async function writeTo(
   tx: Queries,
   table: RecordTable,
   events: readonly CommitEvent[],
-  { known, rows: stored }: Stored,
+  stored: Stored,
   clock: Clock,
 ): Promise<AppliedChange[]> {
-  if (events.length === 0) return [];
-  const before = new Map([...known].map(([uri, state]) => [uri, { ...state }]));
   const applied: AppliedChange[] = [];
-  const last = new Map<string, { event: CommitEvent; text: string | null }>();
+  const written: Promise<unknown>[] = [];
+  for (let at = 0; at < events.length; at += atOnce) {
+    if (at > 0) await nextTurn();
+    const { last, changes } = fold(events.slice(at, at + atOnce), stored);
+    applied.push(...changes);
+    const writing = writeLast(tx, table, last, clock);
+    writing.catch(() => {}); // all of them are waited for below
+    written.push(writing);
+  }
+  await Promise.all(written);
+  return applied;
+}
+
+/** What a record ends up as, and what was known of it before. */
+interface LastWrite {
+  event: CommitEvent;
+  /** Null when it is deleted. */
+  text: string | null;
+  before: Known | undefined;
+}
+
+/** Takes events into what is known, as writing them will make it. */
+function fold(
+  events: readonly CommitEvent[],
+  { known, rows: stored }: Stored,
+): { last: Map<string, LastWrite>; changes: AppliedChange[] } {
+  const changes: AppliedChange[] = [];
+  const last = new Map<string, LastWrite>();
   for (const event of events) {
     const uri = atUri(event.did, event.collection, event.rkey);
     const state = known.get(uri);
@@ -132,24 +111,23 @@ async function writeTo(
     if (row?.record === text) continue; // as it is already
     if (row?.cid === "" && event.cid !== "") continue; // written by a script since then, here alone
     stored.delete(uri);
-    applied.push(toApplied(event, uri, state?.exists ?? false, text));
+    changes.push(toApplied(event, uri, state?.exists ?? false, text));
     known.set(uri, {
       rev: event.rev || (state?.rev ?? ""),
-      exists: event.action !== "delete",
-      tombstone: false,
+      exists: text !== null,
+      tombstone: text === null && (event.rev !== "" || (state?.tombstone ?? false)),
     });
+    const { before } = last.get(uri) ?? { before: state };
     last.delete(uri); // the order of arrival is the order of each record's last write
-    last.set(uri, { event, text });
+    last.set(uri, { event, text, before });
   }
-  await writeLast(tx, table, last, before, clock);
-  return applied;
+  return { last, changes };
 }
 
 async function writeLast(
   tx: Queries,
   table: RecordTable,
-  last: ReadonlyMap<string, { event: CommitEvent; text: string | null }>,
-  before: ReadonlyMap<string, Known>,
+  last: ReadonlyMap<string, LastWrite>,
   clock: Clock,
 ): Promise<void> {
   const rows: string[][] = [];
@@ -158,19 +136,18 @@ async function writeLast(
   const revived: string[] = [];
   const removed: string[] = [];
   const tombstones: string[][] = [];
-  for (const [uri, { event, text }] of last) {
-    const state = before.get(uri);
+  for (const [uri, { event, text, before }] of last) {
     const now = clock.timestamp();
     if (text === null) {
-      if (state?.exists) removed.push(uri);
+      if (before?.exists) removed.push(uri);
       if (event.rev !== "") tombstones.push([uri, event.rev, now]);
       continue;
     }
     const { did, collection, rkey, record, cid, rev } = event;
-    rows.push([uri, did, collection, rkey, text, cid, rev || (state?.rev ?? ""), now, now]);
+    rows.push([uri, did, collection, rkey, text, cid, rev || (before?.rev ?? ""), now, now]);
     for (const target of extractRefs(record)) refs.push([uri, target, collection]);
-    if (state?.exists) replaced.push(uri);
-    if (state?.tombstone) revived.push(uri);
+    if (before?.exists) replaced.push(uri);
+    if (before?.tombstone) revived.push(uri);
   }
   const isVisible = table === "happyview_records";
   // Statements of a transaction run in the order of asking.

@@ -6,10 +6,13 @@ import { createBench } from "../records/_pipeline.ts";
 import { collections, differences, expectedTable, hardStream, tableOf } from "./_stream.ts";
 
 describe.each(databases())("20,000 events through the pipeline on $name", (subject) => {
-  test("end as the oracle says, whatever the interceptors' pace", async () => {
+  test.each([
+    { maxPending: 700, maxBatch: 90 },
+    { maxPending: 4000, maxBatch: 2000 },
+  ])("end as the oracle says, whatever the interceptors' pace, in batches of $maxBatch", async (limits) => {
     const seed = 3;
     await using db = await migrated(subject);
-    const { pipeline, events: logged } = createBench(db, { maxPending: 700, maxBatch: 90 }, collections);
+    const { pipeline, events: logged } = createBench(db, limits, collections);
     const prng = createPrng(`${seed}/pace`);
     pipeline.intercept({
       wants: (_, nsid) => nsid === collections[0],
@@ -34,6 +37,10 @@ describe.each(databases())("20,000 events through the pipeline on $name", (subje
       "SELECT count(*) AS n FROM happyview_record_refs WHERE source_uri NOT IN (SELECT uri FROM happyview_records)",
     );
     expect(orphans).toEqual({ n: 0 });
+    const buried = await db.get(
+      "SELECT count(*) AS n FROM happyview_record_tombstones WHERE uri IN (SELECT uri FROM happyview_records)",
+    );
+    expect(buried).toEqual({ n: 0 });
     await pipeline.close();
   });
 });
