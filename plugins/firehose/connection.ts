@@ -80,6 +80,18 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
       until.then(release, (error: unknown) => end(explain(error)));
     };
 
+    let isResting = false;
+    /** What has come is read piece by piece, as large as the system gives it: in between, others have their turn. */
+    const rest = (): void => {
+      if (isResting) return;
+      isResting = true;
+      socket.pause();
+      setImmediate(() => {
+        isResting = false;
+        if (holds === 0 && !ended) socket.resume();
+      });
+    };
+
     signal.addEventListener("abort", stop);
     socket.on("open", () => {
       openedAt = performance.now();
@@ -90,6 +102,7 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
       if (ended) return;
       heard();
       delivered = true;
+      rest();
       try {
         const wait = onFrame(data, binary);
         if (wait) hold(wait);
