@@ -2,7 +2,16 @@ import { drizzle } from "drizzle-orm/pg-proxy";
 import postgres from "postgres";
 import { HappyViewError } from "../errors.ts";
 import type { BulkInsert, Database, Queries, SqlValue, Transaction } from "./database.ts";
+import { createGate, noGate, type Gate } from "./gate.ts";
 import { createTableCache, type Orm, type Schema } from "./schema.ts";
+
+/**
+ * Statements at once outside of transactions. Each has a server process of its own, and more of them than processors
+ * serve no more requests: they take the processors from the one that writes what the network sends.
+ */
+const maxStatements = 8;
+/** One that takes longer waits for something else than a processor. */
+const slowMs = 100;
 
 type Sql = postgres.Sql<{ bigint: number }>;
 type Runner = Pick<Sql, "unsafe">;
@@ -22,7 +31,7 @@ export async function openPostgres(url: string, max: number): Promise<Database> 
   }
   const tables = createTableCache("postgres");
   return {
-    ...createQueries(sql, tables),
+    ...createQueries(sql, tables, createGate(maxStatements, slowMs)),
     location: withoutCredentials(url),
     source: { dialect: "postgres", url },
     // postgres.js types the result as unwrapped row lists; ours is whatever `work` resolves to.
@@ -52,7 +61,7 @@ function createTransaction(
   };
   return {
     tx: {
-      ...createQueries(sql, tables),
+      ...createQueries(sql, tables, noGate),
       async lock(keys) {
         if (keys.length > 0) await sql.unsafe(lockSql, [stripesOf(keys)], { prepare: true });
       },
@@ -80,13 +89,13 @@ function createPool(url: string, max: number): Sql {
   }
 }
 
-function createQueries(sql: Runner, tables: <S>(schema: Schema<S>) => S): Queries {
+function createQueries(sql: Runner, tables: <S>(schema: Schema<S>) => S, gate: Gate): Queries {
   const run = (text: string, params: readonly unknown[]) =>
-    sql.unsafe(text, params as postgres.ParameterOrJSON<never>[], { prepare: true });
+    gate(() => sql.unsafe(text, params as postgres.ParameterOrJSON<never>[], { prepare: true }));
   return {
     dialect: "postgres",
     tables,
-    orm: createOrm(sql),
+    orm: createOrm(sql, gate),
     async all<T>(text: string, params: readonly SqlValue[] = []) {
       return [...(await run(numbered(text), params.map(bind)))] as T[]; // the caller knows the columns it selects
     },
@@ -137,12 +146,11 @@ function insertSql({ table, columns, onConflict }: BulkInsert): string {
 }
 
 // The builders we use are the same on both dialects; see schema.ts for why SQLite's types stand for both.
-function createOrm(sql: Runner): Orm {
+function createOrm(sql: Runner, gate: Gate): Orm {
   return drizzle(async (text, params, method) => {
     const values = (params as SqlValue[]).map(bind) as postgres.ParameterOrJSON<never>[]; // as its columns encoded them
-    const query = sql.unsafe(text, values, { prepare: true });
-    if (method !== "execute") return { rows: [...(await query.values())] };
-    return { rows: [...(await query)] };
+    const ask = () => sql.unsafe(text, values, { prepare: true });
+    return { rows: [...(await gate<unknown[]>(method === "execute" ? ask : () => ask().values()))] };
   }) as unknown as Orm;
 }
 
