@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { drizzle } from "drizzle-orm/pg-proxy";
 import postgres from "postgres";
 import { HappyViewError } from "../errors.ts";
@@ -6,10 +7,11 @@ import { createGate, noGate, type Gate } from "./gate.ts";
 import { createTableCache, type Orm, type Schema } from "./schema.ts";
 
 /**
- * Statements at once outside of transactions. Each has a server process of its own, and more of them than processors
- * serve no more requests: they take the processors from the one that writes what the network sends.
+ * Statements at once outside of transactions, or a quarter of the connections. Each has a server process of its own, and
+ * more of them than processors serve no more requests: they take the processors from the one that writes what the network
+ * sends.
  */
-const maxStatements = 8;
+const minStatements = 8;
 /** One that takes longer waits for something else than a processor. */
 const slowMs = 100;
 
@@ -31,20 +33,46 @@ export async function openPostgres(url: string, max: number): Promise<Database> 
   }
   const tables = createTableCache("postgres");
   return {
-    ...createQueries(sql, tables, createGate(maxStatements, slowMs)),
+    ...createQueries(sql, tables, createGate(Math.max(minStatements, max / 4), slowMs)),
     location: withoutCredentials(url),
     source: { dialect: "postgres", url },
-    // postgres.js types the result as unwrapped row lists; ours is whatever `work` resolves to.
-    transaction: <T>(work: (tx: Transaction) => Promise<T>) =>
-      sql.begin((begun) => {
-        const { tx, end } = createTransaction(begun, tables);
-        return work(tx).finally(end);
-      }) as Promise<T>,
+    transaction: (work) => transact(sql, tables, work),
     // Node's names of lost connections, postgres.js' own, and classes of SQLSTATE: 08 connection, 25 read-only,
     // 40 rollback, 53 resources, 55 state, 57 operator intervention, 58 system.
     isTransient: (error) => /^(E[A-Z]+$|CONNECT|08|25|40|53|55|57|58)/.test(codeOf(error)),
     close: () => sql.end({ timeout: 5 }),
   };
+}
+
+/**
+ * postgres.js would send its COMMIT or ROLLBACK to a connection that is lost, and the process would end with the
+ * TypeError of a socket that is null: where it is lost, the work never ends for it.
+ */
+async function transact<T>(
+  sql: Sql,
+  tables: <S>(schema: Schema<S>) => S,
+  work: (tx: Transaction) => Promise<T>,
+): Promise<T> {
+  let isSettled = false;
+  let end = (): void => {};
+  const untilLost = async (begun: Runner): Promise<T> => {
+    const begunHere = createTransaction(begun, tables);
+    ({ end } = begunHere);
+    try {
+      return await work(begunHere.tx);
+    } catch (error) {
+      await nextTurn(); // what made it fail may be the loss, of which postgres.js tells a moment later
+      throw error;
+    } finally {
+      end();
+      if (isSettled) await new Promise(() => {});
+    }
+  };
+  const over = (): void => {
+    isSettled = true;
+    end();
+  };
+  return (await sql.begin(untilLost).finally(over)) as T; // typed as unwrapped lists of rows
 }
 
 /** What is asked after its end would be no part of it. */

@@ -210,6 +210,43 @@ export function testDatabase(subject: DatabaseSubject): void {
         expect(await db.all("SELECT id FROM test_things")).toEqual([]);
       });
 
+      test.runIf(subject.name === "sqlite")(
+        "what is asked when SQLite has ended one is refused",
+        async () => {
+          await db.run("INSERT INTO test_things (id) VALUES (?)", ["a"]);
+          const outcomes: PromiseSettledResult<unknown>[] = [];
+          const failing = db.transaction(async (tx) => {
+            const asked = [
+              tx.run("INSERT INTO test_things (id) VALUES (?)", ["b"]),
+              tx.run("INSERT OR ROLLBACK INTO test_things (id) VALUES (?)", ["a"]), // ends it, as a full disk does
+              tx.run("INSERT INTO test_things (id) VALUES (?)", ["c"]),
+            ];
+            outcomes.push(...(await Promise.allSettled(asked)));
+            await Promise.all(asked);
+          });
+          await expect(failing).rejects.toThrow(/UNIQUE/);
+          expect(outcomes[2]).toMatchObject({ reason: { message: "SQLite has ended the transaction" } });
+          expect(await db.all("SELECT id FROM test_things")).toEqual([{ id: "a" }]);
+        },
+      );
+
+      describe.runIf(subject.name === "postgres")("whose connection is lost", () => {
+        test("fails, and refuses what is asked then", async () => {
+          const late = Promise.withResolvers<unknown>();
+          const failing = db.transaction(async (tx) => {
+            const row = await tx.get<{ pid: number }>("SELECT pg_backend_pid() AS pid");
+            await db.run("SELECT pg_terminate_backend(?)", [row?.pid ?? 0]);
+            await new Promise((later) => setTimeout(later, 200));
+            await tx.run("INSERT INTO test_things (id) VALUES (?)", ["late"]).catch(late.resolve);
+          });
+          await expect(failing).rejects.toMatchObject({
+            code: expect.stringMatching(/^(CONNECTION_CLOSED|57P01)$/),
+          });
+          expect(await late.promise).toMatchObject({ message: "the transaction is over" });
+          expect(await db.all("SELECT id FROM test_things")).toEqual([]);
+        });
+      });
+
       test("a typed query does not wait for an open one, and sees what is committed", async () => {
         const begun = Promise.withResolvers<void>();
         const seen = Promise.withResolvers<void>();

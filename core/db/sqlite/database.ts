@@ -7,7 +7,7 @@ import { HappyViewError } from "../../errors.ts";
 import type { Database, Queries, Transaction } from "../database.ts";
 import { createTableCache, type Schema } from "../schema.ts";
 import { openReader } from "./connection.ts";
-import { createStatements, type Connection } from "./statements.ts";
+import { createStatements, type Connection, type Statements } from "./statements.ts";
 import { openWriter, type Perform, type Writer } from "./writer.ts";
 
 const busyAttempts = 60;
@@ -135,8 +135,8 @@ function createTransaction(
   tables: <S>(schema: Schema<S>) => S,
 ): { tx: Transaction; end(): void } {
   let isOver = false;
-  const whileOpen: Perform = (name, ...args) =>
-    isOver ? Promise.reject(new Error("the transaction is over")) : perform(name, ...args);
+  const whileOpen = ((name: Exclude<keyof Statements, "within">, ...args: unknown[]) =>
+    isOver ? Promise.reject(new Error("the transaction is over")) : perform("within", name, args)) as Perform;
   return {
     tx: { ...createQueries(whileOpen, tables), lock: async () => {} },
     end: () => void (isOver = true),

@@ -10,6 +10,11 @@ export type OrmMethod = "run" | "all" | "get" | "values";
 /** What is done with a connection, one after the other; arguments and results can be sent between threads. */
 export interface Statements {
   exec(sql: string): void;
+  /**
+   * One of the others as a part of the open transaction. SQLite ends one by itself when the disk or memory is full: what
+   * is asked afterwards would be no part of it, and stay.
+   */
+  within(name: Exclude<keyof Statements, "within">, args: readonly unknown[]): unknown;
   rollBack(): void;
   all(sql: string, params: readonly SqlValue[]): Row[];
   get(sql: string, params: readonly SqlValue[]): Row | undefined;
@@ -35,7 +40,11 @@ export function createStatements(connection: Connection): Statements {
     }
     return statement;
   };
-  return {
+  const statements: Statements = {
+    within(name, args) {
+      if (!connection.inTransaction) throw new Error("SQLite has ended the transaction");
+      return (statements[name] as (...args: readonly unknown[]) => unknown)(...args);
+    },
     exec: (sql) => void connection.exec(sql),
     rollBack() {
       if (connection.inTransaction) connection.exec("ROLLBACK");
@@ -68,6 +77,7 @@ export function createStatements(connection: Connection): Statements {
       return { rows: method === "get" ? (rows[0] as unknown[]) : rows };
     },
   };
+  return statements;
 }
 
 function insertSql({ table, columns, onConflict }: BulkInsert): string {

@@ -55,6 +55,7 @@ describe.each(databases().filter(({ name }) => name === "postgres"))("statements
   test("leave a connection for a transaction", async () => {
     await using place = await opened(subject, 9);
     const { db } = place;
+    await Promise.all(Array.from({ length: 9 }, () => db.transaction((tx) => tx.get("SELECT 1")))); // all connected
     const ended: string[] = [];
     const statements = Array.from({ length: 60 }, () =>
       db.get("SELECT pg_sleep(0.02)").then(() => ended.push("statement")),
