@@ -58,6 +58,7 @@ export function createLocalRecords(
       const uri = atUri(did, collection, rkey);
       const refs = [...extractRefs(JSON.parse(record))].map((target) => [uri, target, collection]);
       await db.transaction(async (tx) => {
+        await tx.lock([did]); // an event of the same record is written before or after, never in between
         await tx.deleteByKeys("happyview_record_refs", "source_uri", [uri]);
         // No event has been seen of it: it has no indexed_at, and its rev is older than every other.
         const row = [uri, did, collection, rkey, record, cid, "", null, clock.timestamp()];

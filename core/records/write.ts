@@ -75,23 +75,29 @@ async function writeTo(
 ): Promise<AppliedChange[]> {
   const applied: AppliedChange[] = [];
   const written: Promise<unknown>[] = [];
+  let hasFailed = false;
   for (let at = 0; at < events.length; at += atOnce) {
     if (at > 0) await nextTurn();
+    if (hasFailed) break;
     const { last, changes } = fold(events.slice(at, at + atOnce), stored);
     applied.push(...changes);
     const writing = writeLast(tx, table, last, clock);
-    writing.catch(() => {}); // all of them are waited for below
+    writing.catch(() => (hasFailed = true)); // it is waited for below
     written.push(writing);
   }
   await Promise.all(written);
   return applied;
 }
 
-/** What a record ends up as, and what was known of it before. */
+/** What a record ends up as, and what was stored of it before. */
 interface LastWrite {
   event: CommitEvent;
   /** Null when it is deleted. */
   text: string | null;
+  /** Of the row, or of the tombstone that is to be written; "" for none. */
+  rev: string;
+  /** There is to be one, written now or before. */
+  tombstone: boolean;
   before: Known | undefined;
 }
 
@@ -110,18 +116,26 @@ function fold(
     const row = event.isSnapshot && state?.rev === event.rev ? stored.get(uri) : undefined;
     if (row?.record === text) continue; // as it is already
     if (row?.cid === "" && event.cid !== "") continue; // written by a script since then, here alone
-    stored.delete(uri);
     changes.push(toApplied(event, uri, state?.exists ?? false, text));
+    const { before, ...previous } = last.get(uri) ?? { before: state };
+    const rev = event.rev || (text === null ? buriedAt(previous) : (state?.rev ?? ""));
+    const tombstone = text === null && (event.rev !== "" || (state?.tombstone ?? false));
+    if (text === null) stored.delete(uri);
+    else stored.set(uri, { uri, rev, record: text, cid: event.cid });
     known.set(uri, {
-      rev: event.rev || (state?.rev ?? ""),
+      rev: rev || (tombstone ? (state?.rev ?? "") : ""),
       exists: text !== null,
-      tombstone: text === null && (event.rev !== "" || (state?.tombstone ?? false)),
+      tombstone,
     });
-    const { before } = last.get(uri) ?? { before: state };
     last.delete(uri); // the order of arrival is the order of each record's last write
-    last.set(uri, { event, text, before });
+    last.set(uri, { event, text, rev, tombstone, before });
   }
   return { last, changes };
+}
+
+/** The rev of the tombstone that a deletion before this one has not written yet. */
+function buriedAt({ text, rev = "" }: Partial<LastWrite>): string {
+  return text === null ? rev : "";
 }
 
 async function writeLast(
@@ -136,18 +150,18 @@ async function writeLast(
   const revived: string[] = [];
   const removed: string[] = [];
   const tombstones: string[][] = [];
-  for (const [uri, { event, text, before }] of last) {
+  for (const [uri, { event, text, rev, tombstone, before }] of last) {
     const now = clock.timestamp();
+    if (before?.tombstone && !tombstone) revived.push(uri);
     if (text === null) {
       if (before?.exists) removed.push(uri);
-      if (event.rev !== "") tombstones.push([uri, event.rev, now]);
+      if (rev !== "") tombstones.push([uri, rev, now]);
       continue;
     }
-    const { did, collection, rkey, record, cid, rev } = event;
-    rows.push([uri, did, collection, rkey, text, cid, rev || (before?.rev ?? ""), now, now]);
+    const { did, collection, rkey, record, cid } = event;
+    rows.push([uri, did, collection, rkey, text, cid, rev, now, now]);
     for (const target of extractRefs(record)) refs.push([uri, target, collection]);
     if (before?.exists) replaced.push(uri);
-    if (before?.tombstone) revived.push(uri);
   }
   const isVisible = table === "happyview_records";
   // Statements of a transaction run in the order of asking.
