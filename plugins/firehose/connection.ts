@@ -29,6 +29,9 @@ export interface Ended extends ConnectionLife {
 /** Frames above maxFrameBytes are skipped by their readers; above this one the socket breaks, as memory is finite. */
 const hardLimitBytes = 8 * maxFrameBytes;
 
+/** The system gives 64 KiB at once, TLS a quarter of that. */
+const bytesAtOnce = 32 * 1024;
+
 /** One WebSocket from its opening to its end, however that comes; never rejects. */
 export function connectOnce(options: ConnectionOptions): Promise<Ended> {
   const { url, signal, connectTimeoutMs, idleTimeoutMs, onOpen, onHold, onFrame } = options;
@@ -81,15 +84,20 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
     };
 
     let isResting = false;
-    /** What has come is read piece by piece, as large as the system gives it: in between, others have their turn. */
-    const rest = (): void => {
-      if (isResting) return;
+    let bytesOfTurn = 0;
+    /** What has piled up is read in pieces, with a turn of the event loop for all others between them. */
+    const rest = (bytes: number): void => {
+      if (bytesOfTurn === 0)
+        setImmediate(() => {
+          bytesOfTurn = 0;
+          if (!isResting) return;
+          isResting = false;
+          if (holds === 0 && !ended) socket.resume();
+        });
+      bytesOfTurn += 1 + bytes;
+      if (isResting || bytesOfTurn < bytesAtOnce) return;
       isResting = true;
       socket.pause();
-      setImmediate(() => {
-        isResting = false;
-        if (holds === 0 && !ended) socket.resume();
-      });
     };
 
     signal.addEventListener("abort", stop);
@@ -102,7 +110,7 @@ export function connectOnce(options: ConnectionOptions): Promise<Ended> {
       if (ended) return;
       heard();
       delivered = true;
-      rest();
+      rest(data.length);
       try {
         const wait = onFrame(data, binary);
         if (wait) hold(wait);
